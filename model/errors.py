@@ -1,0 +1,65 @@
+"""One way to tell a user that something is wrong: a clear line on stderr and exit status 2.
+
+Free of torch and numpy, so that every package can use it.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import NoReturn
+
+__all__ = ["UserError", "nearest", "run_cli"]
+
+
+class UserError(Exception):
+    """Something that the user can mend: wrong input, a missing file, a network that does not fit.
+
+    Parameters
+    ----------
+    message : str
+        One line: what is wrong, and what would mend it.
+    status : int
+        Exit status of the program: 2, or 1 for a failed verification.
+    """
+
+    def __init__(self, message: str, status: int = 2):
+        super().__init__(message)
+        self.status = status
+
+
+def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """Text that lists the known names and the nearest to `name`, to end an error message with."""
+    text = f"known: {', '.join(known)}"
+    close = get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"did you mean {close[0]}? ({text})" if close else text
+
+
+def run_cli(main: Callable[..., int | None]) -> Callable[..., NoReturn]:
+    """Wrap a program's `main`, which returns its exit status (None is 0).
+
+    A `UserError`, a full disk or another operating system error becomes one line on stderr and an
+    exit status, with no traceback; Ctrl-C becomes status 130. Defects keep their traceback.
+    Use as a decorator, or as `run_cli(main)()`.
+    """
+
+    @functools.wraps(main)
+    def program(*args, **kwargs) -> NoReturn:
+        try:
+            status = main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            sys.exit(error.status)
+        except KeyboardInterrupt:
+            print("error: interrupted", file=sys.stderr)
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            sys.exit(141)
+        except OSError as error:
+            where = f": {error.filename}" if error.filename else ""
+            print(f"error: {error.strerror or error}{where}", file=sys.stderr)
+            sys.exit(2)
+        sys.exit(status or 0)
+
+    return program

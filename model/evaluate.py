@@ -1,0 +1,132 @@
+"""``python -m model.evaluate FILE --data DIR``: integer accuracy on the CIFAR-10 test images.
+
+Status 1 where the accuracy is not the one that the file states, or where the reference does not
+reproduce the file's golden vectors.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
+from .errors import UserError, run_cli
+from .golden import differences
+from .network import Network
+from .reference import logits
+from .show import open_network
+
+__all__ = ["accuracy", "main"]
+
+
+def accuracy(
+    network: Network,
+    images: np.ndarray,
+    labels: np.ndarray,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[int, np.ndarray]:
+    """(number of right decisions, the decisions [N]) of the integer reference.
+
+    `images` are [N, H, W, C] uint8, `labels` [N]; `progress` is called with the number of frames
+    after each batch.
+    """
+    decisions = logits(network, images, progress=progress).argmax(axis=1)
+    return int((decisions == labels).sum()), decisions
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m model.evaluate",
+        description="Integer accuracy of a network file on the CIFAR-10 test images.",
+    )
+    parser.add_argument("file", help="network file (.dham), or a name of the zoo")
+    parser.add_argument("--data", required=True, help="folder of CIFAR-10's binary version")
+    parser.add_argument("--limit", type=int, help="take the first N images only")
+    parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
+    options = parser.parse_args(arguments)
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit must be a positive integer, not {options.limit}")
+    network = open_network(options.file)
+    test = cifar.read_test(options.data)
+    images, labels = test.pixels.numpy(), test.labels.numpy()
+    if images.shape[1:] != tuple(network.input_shape) or network.input_bits != 8:
+        raise UserError(
+            f"{options.file} takes images of {'x'.join(map(str, network.input_shape))}, "
+            f"{network.input_bits} bits; CIFAR-10's are {'x'.join(map(str, images.shape[1:]))}, "
+            "8 bits"
+        )
+    if len(network.classes) != len(cifar.CLASSES):
+        raise UserError(
+            f"{options.file} tells {len(network.classes)} classes apart, "
+            f"CIFAR-10 has {len(cifar.CLASSES)}"
+        )
+    # A file says on how many images (the first ones) its accuracy was measured: by default, all.
+    measured = network.metadata.get("test_images", len(images))
+    images, labels = images[: options.limit], labels[: options.limit]
+
+    wrong = differences(network) if network.golden is not None else []
+    start = time.monotonic()
+    with _progress() as bar:
+        task = bar.add_task(network.name, total=len(images))
+        right, _ = accuracy(network, images, labels, lambda count: bar.advance(task, count))
+    top1 = round(100 * right / len(images), 4)
+    stated = network.metadata.get("top1")
+    equal = None
+    if len(images) == measured and isinstance(stated, int | float):
+        equal = abs(stated - top1) < 100 * 0.5 / measured  # less than one image apart
+    facts = {
+        "file": str(options.file),
+        "sha256": network.sha256,
+        "images": len(images),
+        "right": right,
+        "top1": top1,
+        "stated_top1": stated,
+        "stated_images": measured,
+        "equal": equal,
+        "golden_differences": wrong if network.golden is not None else None,
+        "seconds": round(time.monotonic() - start, 2),
+    }
+    if options.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        _print(facts)
+    return 1 if equal is False or wrong else 0
+
+
+def _print(facts):
+    print(f"{facts['top1']:.2f} % top-1 as integers ({facts['right']} of {facts['images']} images)")
+    if facts["equal"] is True:
+        print(f"equal to the {facts['stated_top1']} % that the file states")
+    elif facts["equal"] is False:
+        print(f"NOT equal to the {facts['stated_top1']} % that the file states")
+    elif facts["stated_top1"] is None:
+        print("the file states no accuracy to compare with")
+    else:
+        print(
+            f"not compared with the file's {facts['stated_top1']} %: "
+            f"that is of {facts['stated_images']} images"
+        )
+    if facts["golden_differences"] is None:
+        print("the file has no golden vectors")
+    elif facts["golden_differences"]:
+        print(f"golden vectors NOT reproduced: {'; '.join(facts['golden_differences'][:3])}")
+    else:
+        print("golden vectors reproduced")
+
+
+def _progress():
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+if __name__ == "__main__":
+    run_cli(main)()

@@ -1,0 +1,158 @@
+"""`python -m model.evaluate`, on a made-up data set of CIFAR-10's layout."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model import cifar, oracle
+from model.errors import run_cli
+from model.evaluate import accuracy, main
+from model.golden import attach_golden
+from model.network import Classifier, Conv, Network, save
+from model.reference import logits
+
+COUNT = 10_000
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A small network of CIFAR-10's shape: one strided convolution."""
+    rng = np.random.default_rng(0)
+    conv = Conv(
+        name="stem",
+        source=0,
+        weights=rng.integers(-8, 8, (6, 4, 4, 3)),
+        weight_bits=4,
+        stride=8,
+        padding=(0, 0, 0, 0),
+        bias=np.zeros(6, np.int64),
+        multiplier=np.full(6, 100),
+        shift=np.full(6, 16),
+        group_size=3,
+        activation_bits=4,
+    )
+    classifier = Classifier(
+        name="classifier",
+        source=1,
+        weights=rng.integers(-8, 8, (10, 6)),
+        weight_bits=4,
+        bias=np.zeros(10, np.int64),
+    )
+    bare = Network(
+        name="tiny", input_shape=(32, 32, 3), layers=(conv, classifier), classes=cifar.CLASSES
+    )
+    return attach_golden(bare)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, network):
+    """(folder, images, labels): about half of the labels are what the network says."""
+    folder = tmp_path_factory.mktemp("cifar")
+    rng = np.random.default_rng(1)
+    planes = rng.integers(0, 256, (COUNT, 3, 32, 32)).astype(np.uint8)
+    images = planes.transpose(0, 2, 3, 1)
+    said = logits(network, images).argmax(axis=1)
+    labels = np.where(rng.random(COUNT) < 0.5, said, rng.integers(0, 10, COUNT))
+    raw = np.concatenate([labels.astype(np.uint8)[:, None], planes.reshape(COUNT, -1)], axis=1)
+    raw.tofile(folder / "test_batch.bin")
+    return folder, images, labels
+
+
+def right(network, data, count):
+    _, images, labels = data
+    return int((oracle.run(network, images[:count]).decisions == labels[:count]).sum())
+
+
+def test_accuracy(network, data):
+    _, images, labels = data
+    done = []
+    count, decisions = accuracy(network, images[:300], labels[:300], done.append)
+    assert count == right(network, data, 300)
+    np.testing.assert_array_equal(decisions, oracle.run(network, images[:300]).decisions)
+    assert sum(done) == 300
+
+
+def test_equal_to_the_stated_accuracy(network, data, tmp_path, capsys):
+    top1 = 100 * right(network, data, COUNT) / COUNT
+    saved = save(replace(network, metadata={"top1": top1}), tmp_path / "net.dham")
+    assert main([str(tmp_path / "net.dham"), "--data", str(data[0]), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["top1"] == facts["stated_top1"] == top1
+    assert facts["equal"] is True and facts["images"] == COUNT
+    assert facts["golden_differences"] == [] and facts["sha256"] == saved.sha256
+    assert main([str(tmp_path / "net.dham"), "--data", str(data[0])]) == 0
+    out = capsys.readouterr().out
+    assert f"{top1:.2f} % top-1 as integers" in out
+    assert f"equal to the {top1} % that the file states" in out
+    assert "golden vectors reproduced" in out
+
+
+def test_one_image_apart_is_not_equal(network, data, tmp_path, capsys):
+    top1 = 100 * (right(network, data, COUNT) + 1) / COUNT
+    save(replace(network, metadata={"top1": top1}), tmp_path / "net.dham")
+    assert main([str(tmp_path / "net.dham"), "--data", str(data[0])]) == 1
+    assert f"NOT equal to the {top1} % that the file states" in capsys.readouterr().out
+
+
+def test_limit(network, data, tmp_path, capsys):
+    save(replace(network, metadata={"top1": 99.0}, golden=None), tmp_path / "net.dham")
+    assert main([str(tmp_path / "net.dham"), "--data", str(data[0]), "--limit", "200"]) == 0
+    out = capsys.readouterr().out
+    assert f"({right(network, data, 200)} of 200 images)" in out
+    assert "not compared with the file's 99.0 %: that is of 10000 images" in out
+    assert "the file has no golden vectors" in out
+
+
+def test_accuracy_of_fewer_images(network, data, tmp_path, capsys):
+    """A quick training states the accuracy on the first images only."""
+    metadata = {"top1": 100 * right(network, data, 200) / 200, "test_images": 200}
+    save(replace(network, metadata=metadata), tmp_path / "net.dham")
+    assert main([str(tmp_path / "net.dham"), "--data", str(data[0]), "--limit", "200"]) == 0
+    assert f"equal to the {metadata['top1']} %" in capsys.readouterr().out
+
+
+def test_wrong_golden_vectors(network, data, tmp_path, capsys):
+    golden = replace(network.golden, logits=network.golden.logits + 1)
+    save(replace(network, golden=golden), tmp_path / "net.dham")
+    assert main([str(tmp_path / "net.dham"), "--data", str(data[0]), "--limit", "10"]) == 1
+    assert "golden vectors NOT reproduced: frame 0: logits differ" in capsys.readouterr().out
+
+
+def bad(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
+    with pytest.raises(SystemExit) as caught:
+        run_cli(main)()
+    captured = capsys.readouterr()
+    assert caught.value.code == 2
+    assert captured.out == "" and captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_bad_input(network, data, tmp_path, monkeypatch, capsys):
+    def run(*arguments):
+        return bad(arguments, monkeypatch, capsys)
+
+    path = tmp_path / "net.dham"
+    save(network, path)
+    folder = data[0]
+    assert "--limit must be a positive integer, not 0" in run(path, "--data", folder, "--limit", 0)
+    assert "Cannot read network file" in run(tmp_path / "x.dham", "--data", folder)
+    assert "Data folder" in run(path, "--data", tmp_path / "none")
+    (tmp_path / "test_batch.bin").write_bytes(b"short")
+    assert "truncated" in run(path, "--data", tmp_path)
+    classifier = replace(
+        network.classifier, weights=network.classifier.weights[:9], bias=network.classifier.bias[:9]
+    )
+    nine = replace(
+        network,
+        layers=(*network.convs, classifier),
+        classes=network.classes[:9],
+        golden=None,
+    )
+    save(nine, path)
+    assert "tells 9 classes apart, CIFAR-10 has 10" in run(path, "--data", folder)
+    save(replace(network, input_shape=(40, 40, 3), golden=None), path)
+    assert "takes images of 40x40x3, 8 bits; CIFAR-10's are 32x32x3" in run(path, "--data", folder)
