@@ -1,0 +1,236 @@
+"""The training program on a small generated data set: it learns, resumes, and refuses clearly."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import cifar, train
+from model.cifar import Images
+from model.errors import UserError
+from model.network import load
+from model.reference import logits
+from model.resnet import shape_of
+from model.trainer import RECIPES, Recipe, Trainer
+
+ROOT = Path(__file__).parents[2]
+
+
+def coloured(count, seed):
+    """Images whose class is their colour and brightness: learned within seconds."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 10
+    base = np.stack([(labels % 2) * 120, (labels // 2 % 2) * 120, labels // 4 * 60], 1)
+    pixels = base[:, None, None, :] + rng.integers(0, 100, (count, 32, 32, 3))
+    return Images(torch.from_numpy(pixels.astype(np.uint8)), torch.from_numpy(labels))
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A folder with a generated data set of 64 images a file, and a split of 256 and 64."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number, name in enumerate((*cifar.TRAINING_FILES, *cifar.TEST_FILES)):
+        images = coloured(64, number)
+        planes = images.pixels.permute(0, 3, 1, 2).reshape(64, -1).numpy()
+        np.concatenate([images.labels[:, None].numpy().astype(np.uint8), planes], 1).tofile(
+            folder / name
+        )
+    monkeypatch.setattr(cifar, "RECORDS", 64)
+    monkeypatch.setattr(
+        train, "read_training", lambda folder: cifar.read_training(folder, validation=64)
+    )
+    monkeypatch.setitem(RECIPES, "default", Recipe(epochs=4, batch=32, other_rate=0.05))
+    return folder
+
+
+def trainer(epochs=4, seed=0, **changes):
+    recipe = Recipe(epochs=epochs, batch=32, **changes)
+    return Trainer(
+        shape=shape_of("dham8"),
+        recipe=recipe,
+        seed=seed,
+        training=coloured(256, 1),
+        validation=coloured(64, 2),
+        device=torch.device("cpu"),
+    )
+
+
+def states(one):
+    return {name: tensor.clone() for name, tensor in one.network.state_dict().items()}
+
+
+def test_learns_and_quantises():
+    one = trainer()
+    history = [one.train_epoch() for _ in range(4)]
+    assert [epoch.quantised for epoch in history] == [False, True, True, True]
+    assert history[-1].loss < history[0].loss
+    assert history[-1].validation > 30
+
+
+def test_same_seed_same_weights_and_resumed_run_agrees(tmp_path):
+    whole, part = trainer(), trainer()
+    for _ in range(3):
+        whole.train_epoch()
+    for _ in range(2):
+        part.train_epoch()
+    part.save(tmp_path / "a.pt")
+    resumed = trainer()
+    resumed.load(tmp_path / "a.pt")
+    assert len(resumed.history) == 2
+    resumed.train_epoch()
+    for name, tensor in states(whole).items():
+        assert torch.equal(tensor, states(resumed)[name]), name
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.pt"]
+
+
+def test_other_seed_other_weights():
+    assert not torch.equal(
+        trainer(seed=1).network.layers[0].weight, trainer(seed=2).network.layers[0].weight
+    )
+
+
+def test_schedules():
+    one = trainer(epochs=10, warmup=0.1, soft=0.4, quantise=0.5, freeze=0.9)
+    seen = []
+    for step in range(one.total):
+        one.set_mode(step)
+        mode = one.network.mode
+        seen.append(
+            (one.optimisers[0].param_groups[0]["lr"], mode.temperature, mode.quantised, mode.frozen)
+        )
+    assert one.total == 80
+    assert max(rate for rate, *_ in seen) == seen[8][0] == pytest.approx(0.01)
+    assert seen[0][1] == 1.0 and seen[31][1] == pytest.approx(100) and seen[32][1] is None
+    assert [quantised for _, _, quantised, _ in seen] == [False] * 40 + [True] * 40
+    assert [frozen for *_, frozen in seen] == [False] * 72 + [True] * 8
+
+
+def test_paper_recipe_divides_the_rate_by_ten():
+    rates = [RECIPES["paper"].rate(epoch / 300) for epoch in (0, 99, 101, 199, 201)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_nan_stops(monkeypatch):
+    one = trainer()
+    with torch.no_grad():
+        one.network.classifier.bias[0] = float("nan")
+    with pytest.raises(UserError, match="Loss is not a number at step 1 of epoch 1"):
+        one.train_epoch()
+
+
+def test_program_writes_everything(data, tmp_path, capsys):
+    out = tmp_path / "out"
+    arguments = [
+        "--network",
+        "dham8",
+        "--data",
+        str(data),
+        "--output",
+        str(out),
+        "--name",
+        "x",
+        "--device",
+        "cpu",
+    ]
+    assert train.main(arguments) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "x.dham",
+        "x.float.pt",
+        "x.jsonl",
+        "x.png",
+        "x.pt",
+    ]
+    lines = [json.loads(line) for line in (out / "x.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    network = load(out / "x.dham")
+    facts = network.metadata
+    assert facts["command"] == "python -m model.train --network dham8 --name x"
+    assert facts["seed"] == 0 and facts["epochs"] == 4 and facts["agreement"] >= 99.9
+    assert 0 < facts["float_top1"] <= 100
+    assert str(tmp_path) not in json.dumps(facts)
+    test = cifar.read_test(data)
+    right = logits(network, test.pixels.numpy()).argmax(1) == test.labels.numpy()
+    assert facts["top1"] == pytest.approx(100 * right.mean(), abs=1e-3)
+    assert network.golden is not None
+
+    before = (out / "x.dham").read_bytes()
+    assert train.main([*arguments, "--resume"]) == 0  # nothing left to train: the same file
+    assert (out / "x.dham").read_bytes() == before
+    with pytest.raises(UserError, match="another configuration: its seed is 0, not 5"):
+        train.main([*arguments, "--resume", "--seed", "5"])
+    with pytest.raises(UserError, match="another configuration: its t final is 100.0, not 50.0"):
+        train.main([*arguments, "--resume", "--t-final", "50"])
+
+
+def test_interrupted(data, tmp_path, monkeypatch):
+    out, epochs = tmp_path / "out", []
+    train_epoch = Trainer.train_epoch
+
+    def interrupted(self, advance=lambda loss: None):
+        if epochs:
+            raise KeyboardInterrupt
+        epochs.append(1)
+        return train_epoch(self, advance)
+
+    monkeypatch.setattr(Trainer, "train_epoch", interrupted)
+    with pytest.raises(
+        UserError,
+        match=r"Interrupted in epoch 2: the checkpoint after epoch 1 is "
+        r"kept; go on with: python -m model.train .*--resume",
+    ):
+        train.main(["--data", str(data), "--output", str(out), "--device", "cpu"])
+    assert (out / "resnet8-l4.pt").exists() and not list(out.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["--network", "resnet9"], "Unknown network resnet9: did you mean resnet8?"),
+        (["--recipe", "papers"], "Unknown recipe papers: did you mean paper?"),
+        (["--group-size", "3"], "Group size 3 does not divide 16 channels"),
+        (["--group-size", "0"], "Group size must be a positive integer, not 0"),
+        (["--group-size", "four"], "'four' is not a list of integers such as 4"),
+        (["--group-size", "2", "--groups", "2"], "Give either --group-size or --groups"),
+        (["--width", "-16"], "Width must be a positive integer, not -16"),
+        (["--epochs", "0"], "Epochs must be a positive integer, not 0"),
+        (["--bits", "4,4"], r"Give four numbers of bits"),
+        (["--bits", "9,4,4,8"], "Weight bits must be 2 to 8, not 9"),
+        (["--t-init", "0"], "Initial temperature must be positive, not 0"),
+        (["--t-init", "200"], "Initial temperature 200 exceeds the final one, 100"),
+        (["--learning-rate", "0"], "Learning rate must be positive, not 0"),
+        (["--seed", "-1"], "Seed must be 0 to 2147483647, not -1"),
+        (["--resume"], "No checkpoint .*resnet8-l4.pt to resume from"),
+        (["--speed", "9"], "unrecognized arguments: --speed 9"),
+    ],
+)
+def test_wrong_options(data, tmp_path, arguments, text):
+    with pytest.raises(UserError, match=text):
+        train.main([*arguments, "--data", str(data), "--output", str(tmp_path / "out")])
+
+
+def test_damaged_checkpoint(data, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "resnet8-l4.pt").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(UserError, match="no checkpoint of this program, or is damaged"):
+        train.main(["--resume", "--data", str(data), "--output", str(out)])
+
+
+def test_one_line_and_status_2(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-m", "model.train", "--data", str(tmp_path / "none")],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: Data folder ")
+    assert len(found.stderr.splitlines()) == 1
