@@ -1,0 +1,199 @@
+"""What a bitstream can do: the generator's parameters, fixed at synthesis.
+
+One :class:`Capability` sizes the hardware (``hw.engine``), is what a plan is made against
+(``hw.plan``), and is what the host reads back from the device (``hw.regmap``).
+"""
+
+from dataclasses import dataclass, fields
+
+__all__ = ["Capability", "address_bits"]
+
+FAMILIES = ("ice40", "generic")
+SLICE_BITS = 4  # bits of one lane's weight; wider weights take two lanes
+OPERAND_BITS = 8  # bits of the multiplier's unsigned operand
+
+
+def address_bits(depth):
+    """Bits that address `depth` entries (at least 1)."""
+    return max(1, (depth - 1).bit_length())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capability:
+    """Parameters of the engine; every field is checked.
+
+    Parameters
+    ----------
+    family : str
+        ``"ice40"`` instantiates SB_MAC16 and SB_SPRAM256KA, ``"generic"`` infers everything
+        (simulation with memories of any depth).
+    lanes : int
+        P, output channels computed at once: 8 times a power of two (whole 32-bit bus words).
+    activation_bits, winner_bits : int
+        Widest record: value and winner bits. The largest group is 2**winner_bits.
+    records_per_word : int
+        Records in one word of activation memory; a power of two.
+    accumulator_bits : int
+        Signed width of the accumulators and of the sum S.
+    requantise_bits : int
+        The requantiser's fixed shift s, and the width of its (saturated) sum.
+    multiplier_bits, bias_bits, factor_bits : int
+        Widths of m (unsigned), b and r (signed). Together at most 48: one parameter word.
+    size_bits : int
+        Bits of heights, widths and kernel sizes.
+    weight_words, activation_words, parameter_words, layer_entries, image_bytes, logit_words : int
+        Memory depths: weight words of P slices, activation words (two banks), parameter words
+        (channels), layers, image bytes, and the part of the activation words, at its end, that
+        the classifier's logits use.
+    """
+
+    family: str = "ice40"
+    lanes: int = 16
+    activation_bits: int = 4
+    winner_bits: int = 2
+    records_per_word: int = 4
+    accumulator_bits: int = 22
+    requantise_bits: int = 16
+    multiplier_bits: int = 16
+    bias_bits: int = 20
+    factor_bits: int = 12
+    size_bits: int = 6
+    weight_words: int = 16384
+    activation_words: int = 2048
+    parameter_words: int = 512
+    layer_entries: int = 16
+    image_bytes: int = 3072
+    logit_words: int = 128
+
+    def __post_init__(self):
+        if self.family not in FAMILIES:
+            raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, not {self.family!r}")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "family":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{_words(field.name)} must be an integer, not {value!r}")
+            if value < 1:
+                raise ValueError(f"{_words(field.name)} must be a positive integer, not {value}")
+        if self.lanes % 8:
+            raise ValueError(f"Lanes must be a multiple of 8, not {self.lanes}")
+        if self.lanes & (self.lanes - 1):
+            raise ValueError(f"Lanes must be a power of two, not {self.lanes}")
+        for name in ("records_per_word", "logit_words"):
+            value = getattr(self, name)
+            if value & (value - 1):
+                raise ValueError(f"{_words(name)} must be a power of two, not {value}")
+        if self.activation_bits > OPERAND_BITS:
+            raise ValueError(
+                f"Activation bits must be at most {OPERAND_BITS}, not {self.activation_bits}"
+            )
+        parameter = self.multiplier_bits + self.bias_bits + self.factor_bits
+        if parameter > 48:
+            raise ValueError(
+                f"Multiplier, bias and factor bits must be at most 48, not {parameter}"
+            )
+        if self.word_bits > 32:
+            raise ValueError(
+                f"A word of {self.records_per_word} records must be at most 32 bits wide, "
+                f"not {self.word_bits}"
+            )
+        if self.word_bits < self.accumulator_bits:
+            raise ValueError(
+                f"A word of activation memory must hold a logit of {self.accumulator_bits} bits, "
+                f"not only {self.word_bits}"
+            )
+        if self.activation_words % (2 * self.logit_words):
+            raise ValueError(
+                f"Activation words must be a multiple of {2 * self.logit_words} "
+                f"(two banks, logits), not {self.activation_words}"
+            )
+        if self.image_bytes % 4:
+            raise ValueError(f"Image bytes must be a multiple of 4, not {self.image_bytes}")
+        if self.family == "ice40" and self.weight_words > 16384:
+            raise ValueError(
+                f"Weight words must be at most 16384 (the depth of an SPRAM), "
+                f"not {self.weight_words}"
+            )
+        if self.record_address_bits > 16 or address_bits(self.weight_words) > 16:
+            raise ValueError("Memories must be addressed by 16 bits at most")
+        from .engine.layout import table_fields  # which imports this module
+
+        for fields_ in table_fields(self):
+            if sum(shape.width for _, shape in fields_) > 16:
+                names = ", ".join(_words(name).lower() for name, _ in fields_)
+                raise ValueError(f"Layer table words hold 16 bits; {names} need more together")
+
+    @property
+    def blocks(self):
+        """Hard blocks of an iCE40 that the engine takes: name, as in a board's budget, to count.
+
+        DSPs hold two lanes, SPRAMs 16 bits of a weight word (its whole depth), block RAMs 4 kbit
+        in the shape that needs the fewest (Lattice TN1250, table 1).
+        """
+        split = 1 << ((self.image_bytes // 4).bit_length() - 1)
+        memories = [
+            (self.bank_words, self.word_bits),
+            (self.bank_words, self.word_bits),
+            (self.parameter_words, 32),
+            (self.parameter_words, 16),
+            (self.layer_entries * 32, 16),
+            (self.lanes, self.accumulator_bits),
+            (split, 32),
+            (self.image_bytes // 4 - split, 32),
+        ]
+        return {
+            "dsp": -(-self.lanes // 2),
+            "ebr": sum(_block_rams(depth, width) for depth, width in memories),
+            "spram": -(-self.lanes * SLICE_BITS // 16),
+        }
+
+    @property
+    def record_bits(self):
+        return self.activation_bits + self.winner_bits
+
+    @property
+    def word_bits(self):
+        return self.records_per_word * self.record_bits
+
+    @property
+    def bank_words(self):
+        return self.activation_words // 2
+
+    @property
+    def bank_bits(self):
+        """Bits of a word's address within its bank."""
+        return address_bits(self.bank_words)
+
+    @property
+    def sub_bits(self):
+        """Bits that pick a record in its word."""
+        return (self.records_per_word - 1).bit_length()
+
+    @property
+    def record_address_bits(self):
+        """Bits of a record address: bank, word, record; or an image byte's."""
+        activation = 1 + self.bank_bits + self.sub_bits
+        return max(activation, address_bits(self.image_bytes))
+
+    @property
+    def weight_address_bits(self):
+        return address_bits(self.weight_words)
+
+    @property
+    def bus_words_per_weight_word(self):
+        """32-bit bus words in one weight word."""
+        return self.lanes * SLICE_BITS // 32
+
+    @property
+    def largest_group(self):
+        return 2**self.winner_bits
+
+
+def _block_rams(depth, width):
+    shapes = ((256, 16), (512, 8), (1024, 4), (2048, 2))
+    return min(-(-depth // rows) * -(-width // columns) for rows, columns in shapes)
+
+
+def _words(name):
+    return name.replace("_", " ").capitalize()

@@ -1,0 +1,244 @@
+"""The engine's memories: records, image, weights, parameters. All reads are synchronous."""
+
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from ..capability import SLICE_BITS, address_bits
+
+__all__ = ["ActivationMemory", "ImageMemory", "ParameterMemory", "WeightMemory"]
+
+SPRAM_DEPTH = 16384
+SPRAM_BITS = 16
+
+
+class ActivationMemory(wiring.Component):
+    """Two banks of record words, each with one read and one write port.
+
+    The bank is the top bit of an address. Port `a` always reads its bank; port `b` reads the
+    other one, so both read at once as long as they are in different banks (the plan sees to it).
+
+    Parameters
+    ----------
+    capability : Capability
+
+    Members
+    -------
+    a_addr, a_data : In(bank and word), Out(word)
+        Main read port; one cycle of latency.
+    b_addr, b_data : In(bank and word), Out(word)
+        Second read port; valid if its bank is not the one that `a_addr` reads.
+    write, write_addr, write_data : In
+        Write port.
+    """
+
+    def __init__(self, capability):
+        self._words = capability.bank_words
+        address = 1 + capability.bank_bits
+        self._bits = capability.word_bits
+        super().__init__(
+            {
+                "a_addr": In(address),
+                "a_data": Out(self._bits),
+                "b_addr": In(address),
+                "b_data": Out(self._bits),
+                "write": In(1),
+                "write_addr": In(address),
+                "write_data": In(self._bits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        a_bank, b_bank = Signal(), Signal()
+        m.d.sync += [a_bank.eq(self.a_addr[-1]), b_bank.eq(self.b_addr[-1])]
+        words = []
+        for bank in range(2):
+            memory = Memory(shape=self._bits, depth=self._words, init=[])
+            m.submodules[f"bank{bank}"] = memory
+            read = memory.read_port()
+            write = memory.write_port()
+            m.d.comb += [
+                read.addr.eq(Mux(self.a_addr[-1] == bank, self.a_addr[:-1], self.b_addr[:-1])),
+                write.addr.eq(self.write_addr[:-1]),
+                write.data.eq(self.write_data),
+                write.en.eq(self.write & (self.write_addr[-1] == bank)),
+            ]
+            words.append(read.data)
+        m.d.comb += [
+            self.a_data.eq(Mux(a_bank, words[1], words[0])),
+            self.b_data.eq(Mux(b_bank, words[1], words[0])),
+        ]
+        return m
+
+
+class ImageMemory(wiring.Component):
+    """The input image: bytes in words of 32 bits, written whole.
+
+    Members
+    -------
+    addr, data : In(word), Out(32)
+        Read port; one cycle of latency.
+    write, write_addr, write_data : In
+        Write port.
+    """
+
+    def __init__(self, capability):
+        self._depth = capability.image_bytes // 4
+        address = address_bits(self._depth)
+        super().__init__(
+            {
+                "addr": In(address),
+                "data": Out(32),
+                "write": In(1),
+                "write_addr": In(address),
+                "write_data": In(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        # Two parts with power-of-two depths, as block RAMs have them: 3072 bytes are 512 + 256
+        # words, six blocks and a choice of two.
+        split = 1 << (self._depth.bit_length() - 1)
+        parts = []
+        for name, depth in (("low", split), ("high", self._depth - split)):
+            if not depth:
+                continue
+            m.submodules[name] = memory = Memory(shape=32, depth=depth, init=[])
+            read = memory.read_port()
+            write = memory.write_port()
+            beyond = (self.write_addr & split).any()
+            m.d.comb += [
+                read.addr.eq(self.addr),
+                write.addr.eq(self.write_addr),
+                write.data.eq(self.write_data),
+                write.en.eq(self.write & (beyond if name == "high" else ~beyond)),
+            ]
+            parts.append(read.data)
+        if len(parts) == 1:
+            m.d.comb += self.data.eq(parts[0])
+        else:
+            beyond = Signal()
+            m.d.sync += beyond.eq((self.addr & split).any())
+            m.d.comb += self.data.eq(Mux(beyond, parts[1], parts[0]))
+        return m
+
+
+class ParameterMemory(wiring.Component):
+    """Bias, multiplier and residual factor of each channel: words of 48 bits.
+
+    The host writes a word as its low 32 bits and its high 16 bits.
+
+    Members
+    -------
+    addr, data : In(word), Out(48)
+        Read port; one cycle of latency.
+    write, write_addr, write_high, write_data : In
+        Write port; ``write_high`` picks the half.
+    """
+
+    def __init__(self, capability):
+        self._depth = capability.parameter_words
+        address = address_bits(self._depth)
+        super().__init__(
+            {
+                "addr": In(address),
+                "data": Out(48),
+                "write": In(1),
+                "write_addr": In(address),
+                "write_high": In(1),
+                "write_data": In(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        halves = []
+        for name, bits, high in (("low", 32, 0), ("high", 16, 1)):
+            m.submodules[name] = memory = Memory(shape=bits, depth=self._depth, init=[])
+            read = memory.read_port()
+            write = memory.write_port()
+            m.d.comb += [
+                read.addr.eq(self.addr),
+                write.addr.eq(self.write_addr),
+                write.data.eq(self.write_data),
+                write.en.eq(self.write & (self.write_high == high)),
+            ]
+            halves.append(read.data)
+        m.d.comb += self.data.eq(Cat(halves))
+        return m
+
+
+class WeightMemory(wiring.Component):
+    """One word is the slices of all lanes: what the array needs in one cycle.
+
+    On iCE40 a word is spread over SB_SPRAM256KA blocks (16 bits each, Lattice TN1314, table 1);
+    elsewhere it is inferred. One port: the host writes 32 bits at a time, and only while the
+    engine does not read.
+
+    Members
+    -------
+    addr, data : In(word), Out(lanes * SLICE_BITS)
+        Read port; one cycle of latency.
+    write, write_half, write_data : In
+        Write 32 bits, number ``write_half`` of the word at ``addr``.
+    """
+
+    def __init__(self, capability):
+        self._capability = capability
+        self._bits = capability.lanes * SLICE_BITS
+        halves = capability.bus_words_per_weight_word
+        super().__init__(
+            {
+                "addr": In(capability.weight_address_bits),
+                "data": Out(self._bits),
+                "write": In(1),
+                "write_half": In(address_bits(halves)),
+                "write_data": In(32),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        halves = self._capability.bus_words_per_weight_word
+        write = [
+            self.write & (self.write_half == half) if halves > 1 else self.write
+            for half in range(halves)
+        ]
+        if self._capability.family == "ice40":
+            self._spram(m, write)
+        else:
+            for half in range(halves):
+                m.submodules[f"half{half}"] = memory = Memory(
+                    shape=32, depth=self._capability.weight_words, init=[]
+                )
+                read = memory.read_port()
+                port = memory.write_port()
+                m.d.comb += [
+                    read.addr.eq(self.addr),
+                    self.data.word_select(half, 32).eq(read.data),
+                    port.addr.eq(self.addr),
+                    port.data.eq(self.write_data),
+                    port.en.eq(write[half]),
+                ]
+        return m
+
+    def _spram(self, m, write):
+        address = Signal(14)
+        m.d.comb += address.eq(self.addr)
+        for block in range(self._bits // SPRAM_BITS):
+            m.submodules[f"spram{block}"] = Instance(
+                "SB_SPRAM256KA",
+                i_CLOCK=ClockSignal(),
+                i_ADDRESS=address,
+                i_DATAIN=self.write_data.word_select(block % 2, SPRAM_BITS),
+                i_MASKWREN=Const(0b1111, 4),
+                i_WREN=write[block // 2],
+                i_CHIPSELECT=Const(1),
+                i_STANDBY=Const(0),
+                i_SLEEP=Const(0),
+                i_POWEROFF=Const(1),  # active low
+                o_DATAOUT=self.data.word_select(block, SPRAM_BITS),
+            )

@@ -1,0 +1,491 @@
+"""The plan: a network, compiled for a capability.
+
+Flow: network file -> checks against the capability -> memory map -> layer table, weights and
+parameters (what a host loads) -> predicted cycles (``hw.timing``). Cheap, and all there is to
+know before synthesis.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+
+from model.count import multiplications
+
+from .capability import OPERAND_BITS, SLICE_BITS, Capability
+from .engine.layout import pack_layer
+from .engine.requantise import REQUANTISE_INTERVAL
+from .memory_map import Place, PlanError, allocate, sources
+from .timing import TURNAROUND_CYCLES, layer_timing
+
+__all__ = ["LayerPlan", "Plan", "PlanError", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerPlan:
+    """One layer as it will run.
+
+    Shapes are (H, W, C); ``multiplications`` are those really needed, ``multiplications_dense``
+    those of the dense network with padding; ``cycles`` run from the layer's first issue to the
+    next one's (the last layer's: to the next frame's); ``utilisation`` is multiplications / (P x
+    cycles); ``place`` is where the output lies, ``words`` how many words a pixel takes there.
+    """
+
+    index: int
+    name: str
+    kind: str
+    input_shape: tuple[int, int, int]
+    output_shape: tuple[int, int, int]
+    group_size: int
+    weight_bits: int
+    multiplications: int
+    multiplications_dense: int
+    cycles: int
+    utilisation: float
+    weight_words: int
+    activation_words: int
+    place: Place
+    fields: dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The compiled network. ``memory`` maps a resource to (used, available)."""
+
+    network: object
+    capability: Capability
+    layers: tuple[LayerPlan, ...]
+    cycles: int
+    memory: dict
+    weights: np.ndarray
+    parameters: np.ndarray
+    table: np.ndarray
+
+    @property
+    def multiplications(self):
+        return sum(layer.multiplications for layer in self.layers)
+
+    @property
+    def utilisation(self):
+        """Needed multiplications / (P x cycles), the whole inference."""
+        return self.multiplications / (self.capability.lanes * self.cycles)
+
+    def images(self):
+        """What a host loads: memory region name to its 32-bit words, from address 0."""
+        return {"weights": self.weights, "parameters": self.parameters, "layers": self.table}
+
+    def word_address(self, place, offset=0):
+        """Host address, in the activation memory, of a place's word."""
+        return (place.bank << self.capability.bank_bits) + place.offset + offset
+
+    def unpack_records(self, index, words):
+        """Records (value, winner), each [H, W, G], of layer `index` from its memory `words`."""
+        layer = self.layers[index]
+        height, width, channels = layer.output_shape
+        groups = channels // layer.group_size
+        capability = self.capability
+        words = np.asarray(words, np.uint64).reshape(height, width, -1)
+        shifts = np.arange(capability.records_per_word, dtype=np.uint64) * np.uint64(
+            capability.record_bits
+        )
+        records = (words[..., None] >> shifts).reshape(height, width, -1)[..., :groups]
+        value = records & np.uint64(2**capability.activation_bits - 1)
+        winner = records >> np.uint64(capability.activation_bits)
+        return value.astype(np.int64), winner.astype(np.int64) & (capability.largest_group - 1)
+
+
+def make_plan(network, capability):
+    """Compile `network` for `capability`.
+
+    Raises :class:`PlanError` that names the resource, the need, the budget and what would fit.
+    """
+    _check_network(network, capability)
+    tensors = network.tensors
+    words = {
+        index: tensor.pixels * _pixel_words(tensor, capability)
+        for index, tensor in enumerate(tensors)
+        if index > 0
+    }
+    places = allocate(network, words, capability)
+    entries, weights, parameters = [], [], []
+    weight_words, parameter_words = 0, 0
+    for index, layer in enumerate(network.layers):
+        fields = _fields(network, index, places, capability, weight_words, parameter_words)
+        entries.append(fields)
+        block = _weight_words(layer, capability)
+        weights.append(block)
+        weight_words += len(block)
+        parameters.append(_parameter_words(layer, capability))
+        parameter_words += layer.channels
+    _budget(
+        "Weight memory",
+        weight_words,
+        capability.weight_words,
+        "words of P slices",
+        "fewer channels, a smaller kernel or narrower weights",
+    )
+    _budget(
+        "Parameter memory",
+        parameter_words,
+        capability.parameter_words,
+        "channels",
+        "fewer channels or layers",
+    )
+
+    timings = [layer_timing(fields) for fields in entries]
+    total = sum(TURNAROUND_CYCLES + timing.end for timing in timings)
+    layers = []
+    logits = Place(1, capability.bank_words - capability.logit_words, len(network.classes))
+    for index, (layer, fields, timing) in enumerate(
+        zip(network.layers, entries, timings, strict=True)
+    ):
+        following = timings[(index + 1) % len(timings)]
+        cycles = timing.end - timing.first_issue + TURNAROUND_CYCLES + following.first_issue
+        dense, needed = multiplications(layer, tensors)
+        source = tensors[layer.source]
+        output = tensors[index + 1] if layer.kind == "conv" else None
+        layers.append(
+            LayerPlan(
+                index=index,
+                name=layer.name,
+                kind=layer.kind,
+                input_shape=(source.height, source.width, source.channels),
+                output_shape=(
+                    (output.height, output.width, output.channels)
+                    if output
+                    else (1, 1, layer.channels)
+                ),
+                group_size=output.group_size if output else 1,
+                weight_bits=layer.weight_bits,
+                multiplications=needed,
+                multiplications_dense=dense,
+                cycles=cycles,
+                utilisation=needed / (capability.lanes * cycles),
+                weight_words=len(weights[index]),
+                activation_words=words.get(index + 1, len(network.classes)),
+                place=places.get(index + 1, logits),
+                fields=fields,
+            )
+        )
+    peak = max(_live_words(network, places, index) for index in range(len(network.layers)))
+    table = np.concatenate([pack_layer(capability, fields) for fields in entries])
+    return Plan(
+        network=network,
+        capability=capability,
+        layers=tuple(layers),
+        cycles=total,
+        memory={
+            "weights": (weight_words, capability.weight_words),
+            "activations": (peak, capability.activation_words),
+            "parameters": (parameter_words, capability.parameter_words),
+            "layers": (len(entries), capability.layer_entries),
+            "image": (tensors[0].pixels * tensors[0].channels, capability.image_bytes),
+        },
+        weights=_bus_words(np.concatenate(weights), capability),
+        parameters=np.concatenate(parameters).astype(np.uint32),
+        table=table.astype(np.uint32),
+    )
+
+
+def _live_words(network, places, index):
+    """Activation words in use while layer `index` runs; a place taken over in it counts once."""
+    later = {tensor for layer in network.layers[index:] for tensor in sources(layer)}
+    return sum(
+        {places[t]: places[t].words for t in places if t <= index + 1 and t in later}.values()
+    )
+
+
+# --- checks -------------------------------------------------------------------------------------
+
+
+def _budget(resource, need, budget, unit, remedy):
+    if need > budget:
+        raise PlanError(
+            f"{resource}: the network needs {need} {unit}, the budget is {budget}. "
+            f"What would fit: {remedy}"
+        )
+
+
+def _limit(where, what, need, budget):
+    if need > budget:
+        raise PlanError(f"{where}: {what} is {need}, this hardware does at most {budget}")
+
+
+def _check_network(network, capability):
+    height, width, channels = network.input_shape
+    largest = 2**capability.size_bits
+    _limit("Input", "height", height, largest)
+    _limit("Input", "width", width, largest)
+    _budget(
+        "Image memory",
+        height * width * channels,
+        capability.image_bytes,
+        "bytes",
+        "a smaller image",
+    )
+    _budget("Layer table", len(network.layers), capability.layer_entries, "layers", "fewer layers")
+    _budget(
+        "Accumulators",
+        network.accumulator_bits,
+        capability.accumulator_bits,
+        "bits",
+        "narrower weights or activations, or fewer inputs a layer",
+    )
+    tensors = network.tensors
+    for index, layer in enumerate(network.layers):
+        where = f"Layer {index} ({layer.name})"
+        source = tensors[layer.source]
+        _limit(where, "number of input groups", source.groups, 256)
+        _limit(where, "number of input channels", source.channels, 1024)
+        _limit(
+            where,
+            "tiles of output channels",
+            ceil(layer.channels * _slices(layer) / capability.lanes),
+            64,
+        )
+        if layer.kind == "conv":
+            _check_conv(where, layer, index, tensors, capability)
+        else:
+            _limit(where, "number of classes", layer.channels, min(256, capability.logit_words))
+            _limit(where, "height of its input", source.height, largest)
+            _limit(where, "width of its input", source.width, largest)
+        low, high = int(layer.bias.min()), int(layer.bias.max())
+        reach = 2 ** (capability.bias_bits - 1)
+        if low < -reach or high >= reach:
+            raise PlanError(
+                f"{where}: biases are {low} to {high}, this hardware does {-reach} to {reach - 1}"
+            )
+
+
+def _check_conv(where, layer, index, tensors, capability):
+    output = tensors[index + 1]
+    _limit(where, "output height", output.height, 2**capability.size_bits)
+    _limit(where, "output width", output.width, 2**capability.size_bits)
+    _limit(where, "stride", layer.stride, 16)
+    _limit(where, "kernel height", layer.weights.shape[1], 2**capability.size_bits)
+    _limit(where, "kernel width", layer.weights.shape[2], 2**capability.size_bits)
+    _limit(where, "group size", layer.group_size, capability.largest_group)
+    _limit(where, "activation width in bits", layer.activation_bits, capability.activation_bits)
+    if layer.projection is not None:
+        shortcut = tensors[layer.projection.source]
+        _limit(where, "projection's number of input groups", shortcut.groups, 256)
+        _limit(where, "projection's number of input channels", shortcut.channels, 1024)
+        _limit(
+            where,
+            "projection's value width plus exponent",
+            (shortcut.maximum << layer.projection.exponent).bit_length(),
+            OPERAND_BITS,
+        )
+        _limit(where, "projection's exponent", layer.projection.exponent, 7)
+    if layer.identity is not None:
+        factor = layer.identity.factor
+        reach = 2 ** (capability.factor_bits - 1)
+        if int(factor.min()) < -reach or int(factor.max()) >= reach:
+            raise PlanError(
+                f"{where}: residual factors are {int(factor.min())} to {int(factor.max())}, "
+                f"this hardware does {-reach} to {reach - 1}"
+            )
+        read = sources(layer, identity=False)
+        if layer.identity.source in read:
+            raise PlanError(
+                f"{where}: the identity residual is also the input of the convolution or of the "
+                "projection; this hardware reads them from different banks"
+            )
+        if 0 in read:
+            # Image addresses must not look like those of the other bank.
+            _limit(
+                where,
+                "size in bytes of an image read beside an identity residual",
+                tensors[0].pixels * tensors[0].channels,
+                capability.bank_words * capability.records_per_word,
+            )
+    multipliers = _multipliers(layer, capability)
+    low = 2**layer.activation_bits - 1
+    high = 2**capability.multiplier_bits - 1
+    if multipliers is None or min(multipliers) < low or max(multipliers) > high:
+        raise PlanError(
+            f"{where}: requantiser's multiplier x 2^({capability.requantise_bits} - shift) must "
+            f"be an integer from {low} to {high}; use another pair of multiplier and shift"
+        )
+
+
+def _multipliers(layer, capability):
+    """The multipliers for the hardware's fixed shift, or None where one is no integer."""
+    found = []
+    for multiplier, shift in zip(layer.multiplier.tolist(), layer.shift.tolist(), strict=True):
+        scaled = multiplier << capability.requantise_bits
+        if scaled % (1 << shift):
+            return None
+        found.append(scaled >> shift)
+    return found
+
+
+# --- what a host loads --------------------------------------------------------------------------
+
+
+def _slices(layer):
+    """Lanes that one output channel takes."""
+    return 1 if layer.weight_bits <= SLICE_BITS else 2
+
+
+def _pixel_words(tensor, capability):
+    return ceil(tensor.groups / capability.records_per_word)
+
+
+def _tiles(layer, capability):
+    per_tile = capability.lanes // _slices(layer)
+    return ceil(layer.channels / per_tile), per_tile
+
+
+def _steps(tensor, index, places, capability):
+    """Address of a tensor's first record, and its steps per pixel and per row."""
+    if index == 0:
+        return 0, tensor.channels, tensor.width * tensor.channels
+    place = places[index]
+    step = _pixel_words(tensor, capability) * capability.records_per_word
+    base = (place.bank << capability.bank_bits | place.offset) * capability.records_per_word
+    return base, step, tensor.width * step
+
+
+def _fields(network, index, places, capability, weight_words, parameter_words):
+    """The layer's table entry (``hw.engine.layout``)."""
+    layer = network.layers[index]
+    tensors = network.tensors
+    source = tensors[layer.source]
+    wrap = 2**capability.record_address_bits
+    conv = layer.kind == "conv"
+    base, x_step, y_step = _steps(source, layer.source, places, capability)
+    if conv:
+        output = tensors[index + 1]
+        kernel_height, kernel_width = layer.weights.shape[1:3]
+        top, _, left, _ = layer.padding
+        stride, rows, columns = layer.stride, output.height, output.width
+        place = places[index + 1]
+        target = (place.bank << capability.bank_bits | place.offset) * capability.records_per_word
+        group, maximum = output.group_size, 2**layer.activation_bits - 1
+    else:
+        kernel_height, kernel_width = source.height, source.width
+        top = left = 0
+        stride, rows, columns = 1, 1, 1
+        target = (
+            1 << capability.bank_bits | capability.bank_words - capability.logit_words
+        ) * capability.records_per_word
+        group, maximum = layer.channels, 1
+    before = not conv or layer.order == "before"
+    tiles, per_tile = _tiles(layer, capability)
+    last_lanes = (layer.channels - (tiles - 1) * per_tile) * _slices(layer)
+    # The requantiser takes a sum every few cycles: of each group, or of each channel.
+    spacing = _slices(layer) * (group if before else 1)
+    lane_cycles = ceil(REQUANTISE_INTERVAL / spacing)
+    fields = {
+        "image": int(layer.source == 0),
+        "projection": 0,
+        "projection_image": 0,
+        "identity": 0,
+        "before": int(before),
+        "binary": int(conv and layer.binary),
+        "wide": int(_slices(layer) == 2),
+        "classifier": int(not conv),
+        "final": int(not conv),
+        "exponent": 0,
+        "kernel_height": kernel_height - 1,
+        "kernel_width": kernel_width - 1,
+        "input_height": source.height - 1,
+        "input_width": source.width - 1,
+        "start_y": -top,
+        "start_x": -left,
+        "last_y": (rows - 1) * stride - top,
+        "last_x": (columns - 1) * stride - left,
+        "stride": stride - 1,
+        "tiles": tiles - 1,
+        "tile_lanes": last_lanes - 1,
+        "lane_cycles": lane_cycles - 1,
+        "drain_cycles": capability.lanes * lane_cycles - 1,
+        "last_drain_cycles": max(1, last_lanes * lane_cycles - 1),  # the walker needs 1
+        "maximum": maximum,
+        "source": (base - top * y_step - left * x_step) % wrap,
+        "kernel_x_step": x_step,
+        "kernel_return": (y_step - (kernel_width - 1) * x_step) % wrap,
+        "line_return": stride * (y_step - (columns - 1) * x_step) % wrap,
+        "groups": source.groups - 1,
+        "group": source.group_size,
+        "weights": weight_words,
+        "weight_step": source.channels if conv else 0,
+        "projection_source": 0,
+        "projection_x_step": 0,
+        "projection_return": 0,
+        "projection_groups": 0,
+        "projection_group": 0,
+        "tile_step": 0 if conv else source.channels,
+        "output": target,
+        "output_group": group - 1,
+        "identity_group": 0,
+        "identity_source": 0,
+        "parameters": parameter_words,
+    }
+    if layer.projection is not None:
+        shortcut = layer.projection
+        tensor = tensors[shortcut.source]
+        base, x_step, y_step = _steps(tensor, shortcut.source, places, capability)
+        fields |= {
+            "projection": 1,
+            "projection_image": int(shortcut.source == 0),
+            "exponent": shortcut.exponent,
+            "projection_source": base,
+            "projection_x_step": shortcut.stride * x_step % wrap,
+            "projection_return": shortcut.stride * (y_step - (columns - 1) * x_step) % wrap,
+            "projection_groups": tensor.groups - 1,
+            "projection_group": tensor.group_size,
+            "tile_step": tensor.channels,
+        }
+    if layer.identity is not None:
+        tensor = tensors[layer.identity.source]
+        base, _, _ = _steps(tensor, layer.identity.source, places, capability)
+        fields |= {
+            "identity": 1,
+            "identity_source": base,
+            "identity_group": tensor.group_size - 1,
+        }
+    return fields
+
+
+def _weight_words(layer, capability):
+    """[words, lanes] slices: tile, tap, input channel; then the projection's channels."""
+    taps = layer.weights.reshape(layer.channels, -1)
+    if layer.projection is not None:
+        taps = np.concatenate([taps, layer.projection.weights], axis=1)
+    slices = _slices(layer)
+    tiles, per_tile = _tiles(layer, capability)
+    padded = np.zeros((tiles * per_tile, taps.shape[1]), np.int64)
+    padded[: layer.channels] = taps
+    # Two's complement slices, low first, of each channel in neighbouring lanes.
+    parts = [(padded >> (SLICE_BITS * number)) & (2**SLICE_BITS - 1) for number in range(slices)]
+    lanes = np.stack(parts, axis=1).reshape(tiles, per_tile * slices, -1)
+    words = lanes.transpose(0, 2, 1).reshape(-1, per_tile * slices)
+    return words
+
+
+def _bus_words(slices, capability):
+    """32-bit bus words, low half first, of weight words given as [words, lanes] slices."""
+    per_word = 32 // SLICE_BITS
+    halves = slices.reshape(-1, capability.lanes // per_word, per_word).astype(np.uint32)
+    shifts = np.arange(per_word, dtype=np.uint32) * SLICE_BITS
+    return (halves << shifts).sum(axis=2, dtype=np.uint32).reshape(-1)
+
+
+def _parameter_words(layer, capability):
+    """Bus words, two a channel: multiplier, bias and residual factor (``hw.engine.drain``)."""
+    multipliers = _multipliers(layer, capability) if layer.kind == "conv" else None
+    factors = layer.identity.factor.tolist() if layer.identity is not None else None
+    found = []
+    for channel, bias in enumerate(layer.bias.tolist()):
+        word, offset = 0, 0
+        for value, bits in (
+            (multipliers[channel] if multipliers else 0, capability.multiplier_bits),
+            (bias, capability.bias_bits),
+            (factors[channel] if factors else 0, capability.factor_bits),
+        ):
+            word |= (value & ((1 << bits) - 1)) << offset
+            offset += bits
+        found += [word & 0xFFFFFFFF, word >> 32]
+    return np.array(found, np.int64)

@@ -1,0 +1,148 @@
+"""What the engine's tests share: small networks with their plans, and a plain walk over a layer."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from hw.capability import SLICE_BITS, Capability
+from hw.engine.layout import INITIAL
+from hw.plan import PlanError, make_plan
+from tests.networks import Limits, random_network
+
+CAPABILITY = Capability(
+    family="generic", winner_bits=4, weight_words=4096, activation_words=1024,
+    parameter_words=256, layer_entries=8, image_bytes=256, logit_words=16,
+)  # fmt: skip
+LIMITS = Limits(layers=3, max_pixels=6, channels=20)
+
+
+def plans(count, first=0, limits=LIMITS, capability=CAPABILITY):
+    """Plans of `count` random networks that fit."""
+    found, seed = [], first
+    while len(found) < count:
+        try:
+            found.append(make_plan(random_network(seed, limits), capability))
+        except PlanError:
+            pass
+        seed += 1
+        assert seed < first + 10 * count + 20, "hardly any network fits"
+    return found
+
+
+async def load_fields(ctx, parts, fields):
+    """Give a layer's fields to components, as the sequencer does: the initial ones for a cycle."""
+    for part in parts:
+        ctx.set(part.layer, fields)
+        if hasattr(part, "loads"):
+            ctx.set(part.loads, dict.fromkeys(INITIAL, 1))
+    await ctx.tick()
+    for part in parts:
+        if hasattr(part, "loads"):
+            ctx.set(part.layer, fields | dict.fromkeys(INITIAL, 0))
+            ctx.set(part.loads, dict.fromkeys(INITIAL, 0))
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One tap that counts, as `hw.engine.taps.tap_layout`, with what the walker makes of it."""
+
+    address: int
+    weights: int
+    projection: int
+    last: int
+    last_tile: int
+    last_window: int
+    groups: int
+    group: int
+    image: int
+    exponent: int
+
+
+def record_address(plan, tensor, y, x):
+    """Address of the first record of a pixel, or of an image's byte."""
+    network, capability = plan.network, plan.capability
+    shape = network.tensors[tensor]
+    if tensor == 0:
+        return (y * shape.width + x) * shape.channels
+    place = plan.layers[tensor - 1].place
+    words = ceil(shape.groups / capability.records_per_word)
+    word = place.offset + (y * shape.width + x) * words
+    return (place.bank << capability.bank_bits | word) * capability.records_per_word
+
+
+def walk(plan, index):
+    """Every tap of a layer, from the network and the places of its tensors alone."""
+    network, capability = plan.network, plan.capability
+    layer = network.layers[index]
+    source = network.tensors[layer.source]
+    slices = 1 if layer.weight_bits <= SLICE_BITS else 2
+    tiles = ceil(layer.channels * slices / capability.lanes)
+    first_word = sum(one.weight_words for one in plan.layers[:index])
+    if layer.kind == "classifier":
+        rows = columns = 1
+        kernel = [(y, x) for y in range(source.height) for x in range(source.width)]
+        stride, top, left = 1, 0, 0
+        block = source.channels
+    else:
+        rows, columns = plan.layers[index].output_shape[:2]
+        height, width = layer.weights.shape[1:3]
+        kernel = [(y, x) for y in range(height) for x in range(width)]
+        stride, (top, _, left, _) = layer.stride, layer.padding
+        block = len(kernel) * source.channels
+    shortcut = layer.projection
+    if shortcut is not None:
+        block += network.tensors[shortcut.source].channels
+    taps = []
+    for y in range(rows):
+        for x in range(columns):
+            for tile in range(tiles):
+                window = []
+                base = first_word + tile * block
+                for number, (ky, kx) in enumerate(kernel):
+                    row, column = y * stride + ky - top, x * stride + kx - left
+                    if 0 <= row < source.height and 0 <= column < source.width:
+                        word = base + (number * source.channels if layer.kind == "conv" else 0)
+                        address = record_address(plan, layer.source, row, column)
+                        window.append(
+                            (address, word, 0, source.groups, source.group_size,
+                             layer.source == 0, 0)
+                        )  # fmt: skip
+                if shortcut is not None:
+                    tensor = network.tensors[shortcut.source]
+                    address = record_address(
+                        plan, shortcut.source, y * shortcut.stride, x * shortcut.stride
+                    )
+                    window.append(
+                        (address, base + block - tensor.channels, 1, tensor.groups,
+                         tensor.group_size, shortcut.source == 0, shortcut.exponent)
+                    )  # fmt: skip
+                for tap in window:
+                    address, word, projection, groups, group, image, exponent = tap
+                    last_tile = tile == tiles - 1
+                    taps.append(
+                        Tap(
+                            address=address,
+                            weights=word,
+                            projection=projection,
+                            last=int(tap is window[-1]),
+                            last_tile=int(last_tile),
+                            last_window=int(last_tile and (y, x) == (rows - 1, columns - 1)),
+                            groups=groups,
+                            group=group,
+                            image=int(image),
+                            exponent=exponent,
+                        )
+                    )
+    return taps
+
+
+def issues(taps):
+    """What the walker issues for them: (address, weights, image, exponent, three flags)."""
+    found = []
+    for tap in taps:
+        for group in range(tap.groups):
+            last = int(tap.last and group == tap.groups - 1)
+            found.append(
+                (tap.address + group, tap.weights + group * tap.group, tap.image, tap.exponent,
+                 last, tap.last_tile, tap.last_window)
+            )  # fmt: skip
+    return found

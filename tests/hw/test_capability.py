@@ -1,0 +1,86 @@
+"""The generator's parameters: what they derive, and what they refuse."""
+
+from dataclasses import replace
+
+import pytest
+
+from hw.capability import Capability, address_bits
+
+
+def test_derived():
+    one = Capability()
+    assert (one.record_bits, one.word_bits, one.largest_group) == (6, 24, 4)
+    assert (one.bank_words, one.bank_bits, one.sub_bits) == (1024, 10, 2)
+    assert one.record_address_bits == 13  # bank, word, record; an image byte needs 12
+    assert one.weight_address_bits == 14
+    assert one.bus_words_per_weight_word == 2
+    assert replace(one, image_bytes=32768).record_address_bits == 15
+
+
+@pytest.mark.parametrize(
+    "depth, bits", [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (16384, 14), (16385, 15)]
+)
+def test_address_bits(depth, bits):
+    assert address_bits(depth) == bits
+
+
+NUMBERS = [name for name in Capability.__dataclass_fields__ if name != "family"]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [0, -1])
+def test_not_positive(name, value):
+    words = name.replace("_", " ").capitalize()
+    with pytest.raises(ValueError, match=f"^{words} must be a positive integer, not {value}$"):
+        Capability(**{name: value})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["16", 16.0, True, None])
+def test_no_integer(name, value):
+    words = name.replace("_", " ").capitalize()
+    with pytest.raises(TypeError, match=f"^{words} must be an integer, not {value!r}$"):
+        Capability(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "values, text",
+    [
+        ({"family": "ecp5"}, "Family must be one of ice40, generic, not 'ecp5'"),
+        ({"lanes": 12}, "Lanes must be a multiple of 8, not 12"),
+        ({"lanes": 24}, "Lanes must be a power of two, not 24"),
+        ({"records_per_word": 3}, "Records per word must be a power of two, not 3"),
+        ({"logit_words": 100}, "Logit words must be a power of two, not 100"),
+        ({"activation_bits": 9}, "Activation bits must be at most 8, not 9"),
+        (
+            {"bias_bits": 21},
+            "Multiplier, bias and factor bits must be at most 48, not 49",
+        ),
+        (
+            {"winner_bits": 5},
+            "A word of 4 records must be at most 32 bits wide, not 36",
+        ),
+        (
+            {"accumulator_bits": 25},
+            "A word of activation memory must hold a logit of 25 bits, not only 24",
+        ),
+        (
+            {"activation_words": 2000},
+            "Activation words must be a multiple of 256 (two banks, logits), not 2000",
+        ),
+        ({"image_bytes": 3070}, "Image bytes must be a multiple of 4, not 3070"),
+        (
+            {"weight_words": 16385},
+            "Weight words must be at most 16384 (the depth of an SPRAM), not 16385",
+        ),
+        (
+            {"family": "generic", "weight_words": 65537},
+            "Memories must be addressed by 16 bits at most",
+        ),
+        ({"image_bytes": 65540}, "Memories must be addressed by 16 bits at most"),
+    ],
+)
+def test_refused(values, text):
+    with pytest.raises(ValueError) as caught:
+        Capability(**values)
+    assert str(caught.value) == text

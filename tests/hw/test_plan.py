@@ -1,0 +1,319 @@
+"""The plan: what fits, what each resource says when it does not, and what a host loads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hw.capability import Capability
+from hw.plan import PlanError, make_plan
+from model.network import Classifier, Conv, Identity, Network, Projection, validate
+from tests.hw.engine.helpers import plans, record_address
+
+SMALL = Capability(
+    family="generic", weight_words=512, activation_words=512, parameter_words=64,
+    layer_entries=4, image_bytes=256, logit_words=16,
+)  # fmt: skip
+
+
+def conv(name="conv", source=0, inputs=2, channels=8, kernel=3, **values):
+    values = {
+        "weight_bits": 4, "stride": 1, "padding": (1, 1, 1, 1), "group_size": 2,
+        "activation_bits": 4, "bias": np.zeros(channels, np.int64),
+        "multiplier": np.full(channels, 256), "shift": np.full(channels, 16),
+        "weights": np.ones((channels, kernel, kernel, inputs), np.int64),
+    } | values  # fmt: skip
+    return Conv(name=name, source=source, **values)
+
+
+def network(*layers, shape=(8, 8, 2), classes=4, **values):
+    """A sound network of these convolutions and a classifier."""
+    made = Network(
+        name="made",
+        input_shape=shape,
+        layers=(
+            *layers,
+            Classifier(
+                **{
+                    "name": "classifier",
+                    "source": len(layers),
+                    "weights": np.ones((classes, layers[-1].channels), np.int64),
+                    "weight_bits": 4,
+                    "bias": np.zeros(classes, np.int64),
+                }
+                | values
+            ),
+        ),
+        classes=tuple(f"class {index}" for index in range(classes)),
+    )
+    validate(made)
+    return made
+
+
+def refused(made, capability=SMALL):
+    with pytest.raises(PlanError) as caught:
+        make_plan(made, capability)
+    return str(caught.value)
+
+
+def test_fits():
+    plan = make_plan(network(conv()), SMALL)
+    assert [layer.kind for layer in plan.layers] == ["conv", "classifier"]
+    assert plan.memory["weights"] == (9 * 2 + 8, 512)
+    assert plan.memory["parameters"] == (12, 64)
+    assert plan.memory["layers"] == (2, 4)
+    assert plan.memory["image"] == (128, 256)
+    assert plan.memory["activations"] == (64, 512)
+    assert plan.multiplications == sum(layer.multiplications for layer in plan.layers)
+    assert 0 < plan.utilisation < 1
+    assert set(plan.images()) == {"weights", "parameters", "layers"}
+
+
+BUDGETS = [
+    (
+        network(conv(channels=64, kernel=7, padding=(3, 3, 3, 3), group_size=4)),
+        {"parameter_words": 512},
+        "Weight memory: the network needs 456 words of P slices, the budget is 400. What would "
+        "fit: fewer channels, a smaller kernel or narrower weights",
+        {"weight_words": 400},
+    ),
+    (
+        network(conv(channels=64, kernel=1, padding=(0, 0, 0, 0), group_size=4)),
+        {},
+        "Parameter memory: the network needs 68 channels, the budget is 64. What would fit: "
+        "fewer channels or layers",
+        {},
+    ),
+    (
+        network(
+            *(conv(f"c{n}", n, 8 if n else 2) for n in range(4)),
+        ),
+        {},
+        "Layer table: the network needs 5 layers, the budget is 4. What would fit: fewer layers",
+        {},
+    ),
+    (
+        network(conv(inputs=3), shape=(10, 10, 3)),
+        {},
+        "Image memory: the network needs 300 bytes, the budget is 256. What would fit: a smaller "
+        "image",
+        {},
+    ),
+    (
+        network(conv()),
+        {},
+        "Accumulators: the network needs 14 bits, the budget is 12. What would fit: narrower "
+        "weights or activations, or fewer inputs a layer",
+        {"accumulator_bits": 12},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "made, larger, text, smaller", BUDGETS, ids=[one[2].split(":")[0] for one in BUDGETS]
+)
+def test_budgets(made, larger, text, smaller):
+    assert refused(made, replace(SMALL, **larger, **smaller)) == text
+
+
+def test_activation_memory():
+    shortcut = Projection(source=1, stride=1, exponent=0, weights=np.ones((32, 32), np.int64))
+    made = network(
+        conv(channels=32), conv("second", 1, 32, 32), conv("third", 2, 32, 32, projection=shortcut)
+    )
+    text = refused(made, replace(SMALL, parameter_words=128, weight_words=2048))
+    assert text == (
+        "Activation memory: layer 2 (third) needs tensor 1 (256) + tensor 2 (256) + its output "
+        "(256) = 768 words of 4 records at once, each tensor within one bank, an identity "
+        "residual in another bank than the layer's input, the classifier's input not in the last "
+        "16 words; the budget is 2 banks of 256 words, and no such places were found. Larger "
+        "groups, fewer channels or a smaller image there would fit"
+    )
+
+
+def residual(**values):
+    """Two convolutions, the second with the first one's output as a residual."""
+    return network(
+        conv("a"),
+        conv("b", 1, 8),
+        conv("c", 2, 8, **values),
+    )
+
+
+LIMITS = [
+    (
+        network(conv(group_size=8)),
+        {},
+        "Layer 0 (conv): group size is 8, this hardware does at most 4",
+    ),
+    (
+        network(conv(activation_bits=5)),
+        {},
+        "Layer 0 (conv): activation width in bits is 5, this hardware does at most 4",
+    ),
+    (
+        network(conv(stride=17)),
+        {},
+        "Layer 0 (conv): stride is 17, this hardware does at most 16",
+    ),
+    (
+        network(conv(), shape=(9, 2, 2)),
+        {"size_bits": 3},
+        "Input: height is 9, this hardware does at most 8",
+    ),
+    (
+        network(conv(), shape=(2, 9, 2)),
+        {"size_bits": 3},
+        "Input: width is 9, this hardware does at most 8",
+    ),
+    (
+        network(conv(padding=(2, 2, 1, 1)), shape=(8, 8, 2)),
+        {"size_bits": 3},
+        "Layer 0 (conv): output height is 10, this hardware does at most 8",
+    ),
+    (
+        network(conv(kernel=9, padding=(8, 0, 8, 0)), shape=(8, 8, 2)),
+        {"size_bits": 3},
+        "Layer 0 (conv): kernel height is 9, this hardware does at most 8",
+    ),
+    (
+        network(conv(bias=np.array([0, 2**19] * 4))),
+        {},
+        "Layer 0 (conv): biases are 0 to 524288, this hardware does -524288 to 524287",
+    ),
+    (
+        network(conv(multiplier=np.full(8, 14))),
+        {},
+        "Layer 0 (conv): requantiser's multiplier x 2^(16 - shift) must be an integer from 15 to "
+        "65535; use another pair of multiplier and shift",
+    ),
+    (
+        network(conv(multiplier=np.full(8, 65536))),
+        {},
+        "Layer 0 (conv): requantiser's multiplier x 2^(16 - shift) must be an integer from 15 to "
+        "65535; use another pair of multiplier and shift",
+    ),
+    (
+        network(conv(multiplier=np.full(8, 257), shift=np.full(8, 17))),
+        {},
+        "Layer 0 (conv): requantiser's multiplier x 2^(16 - shift) must be an integer from 15 to "
+        "65535; use another pair of multiplier and shift",
+    ),
+    (
+        residual(identity=Identity(source=1, factor=np.full(8, 2048))),
+        {"weight_words": 1024},
+        "Layer 2 (c): residual factors are 2048 to 2048, this hardware does -2048 to 2047",
+    ),
+    (
+        residual(identity=Identity(source=2, factor=np.full(8, 1))),
+        {},
+        "Layer 2 (c): the identity residual is also the input of the convolution or of the "
+        "projection; this hardware reads them from different banks",
+    ),
+    (
+        residual(
+            projection=Projection(source=1, stride=1, exponent=5, weights=np.ones((8, 8), int))
+        ),
+        {},
+        "Layer 2 (c): projection's value width plus exponent is 9, this hardware does at most 8",
+    ),
+    (
+        network(conv(), classes=17),
+        {},
+        "Layer 1 (classifier): number of classes is 17, this hardware does at most 16",
+    ),
+    (
+        network(
+            conv("a", inputs=4),
+            conv("b", 0, 4, identity=Identity(source=1, factor=np.full(8, 1))),
+            shape=(8, 8, 4),
+        ),
+        {"activation_words": 96, "logit_words": 16},
+        "Layer 1 (b): size in bytes of an image read beside an identity residual is 256, this "
+        "hardware does at most 192",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "made, changes, text", LIMITS, ids=[text.split(", this")[0][:60] for _, _, text in LIMITS]
+)
+def test_limits(made, changes, text):
+    assert refused(made, replace(SMALL, **changes)) == text
+
+
+def test_places_do_not_overlap():
+    """No two tensors that are needed share a word, but a residual and what replaces it."""
+    for plan in plans(60, 2000):
+        made = plan.network
+        places = {index + 1: layer.place for index, layer in enumerate(plan.layers[:-1])}
+        for index, layer in enumerate(made.layers):
+            needed = {
+                source
+                for later in made.layers[index:]
+                for source in (
+                    later.source,
+                    *([later.projection.source] if later.projection else []),
+                    *([later.identity.source] if later.identity else []),
+                )
+                if 0 < source <= index
+            }
+            if layer.kind != "conv":
+                continue
+            output = places[index + 1]
+            assert 0 <= output.offset and output.end <= plan.capability.bank_words
+            for source in needed:
+                if output.overlaps(places[source]):
+                    assert layer.identity is not None and layer.identity.source == source
+                    assert output == places[source]
+            if layer.identity is not None:
+                bank = places[layer.identity.source].bank
+                assert places[layer.source].bank != bank if layer.source else bank == 1
+
+
+def test_weights_lie_where_the_walk_reads_them():
+    """Slice by slice: word (tile, tap, group, winner), lane (channel, slice)."""
+    for plan in plans(6, 2100):
+        capability = plan.capability
+        halves = plan.weights.reshape(-1, capability.bus_words_per_weight_word)
+        lanes = [
+            [int(half) >> 4 * lane & 15 for half in word for lane in range(8)] for word in halves
+        ]
+        first = 0
+        for index, layer in enumerate(plan.network.layers):
+            slices = 1 if layer.weight_bits <= 4 else 2
+            per_tile = capability.lanes // slices
+            taps = layer.weights.reshape(layer.channels, -1)
+            if layer.projection is not None:
+                taps = np.concatenate([taps, layer.projection.weights], axis=1)
+            for channel in range(layer.channels):
+                tile, lane = divmod(channel, per_tile)
+                for number, weight in enumerate(taps[channel].tolist()):
+                    word = lanes[first + tile * taps.shape[1] + number]
+                    found = word[slices * lane : slices * lane + slices]
+                    value = found[0] if slices == 1 else found[0] | found[1] << 4
+                    assert value == weight % (1 << 4 * slices)
+            first += plan.layers[index].weight_words
+        assert first == len(lanes)
+
+
+def test_unpack_records():
+    plan = plans(1, 2200)[0]
+    capability = plan.capability
+    height, width, channels = plan.layers[0].output_shape
+    groups = channels // plan.layers[0].group_size
+    rng = np.random.default_rng(0)
+    value = rng.integers(0, 16, (height, width, groups))
+    winner = rng.integers(0, plan.layers[0].group_size, value.shape)
+    words = []
+    for pixel in np.stack([value, winner], -1).reshape(-1, groups, 2).tolist():
+        padded = pixel + [[0, 0]] * (-groups % capability.records_per_word)
+        for start in range(0, len(padded), capability.records_per_word):
+            word = padded[start : start + capability.records_per_word]
+            words.append(sum((v | k << 4) << n * capability.record_bits
+                             for n, (v, k) in enumerate(word)))  # fmt: skip
+    found = plan.unpack_records(0, words)
+    assert (found[0] == value).all() and (found[1] == winner).all()
+    assert record_address(plan, 1, 0, 0) == capability.records_per_word * plan.word_address(
+        plan.layers[0].place
+    )
