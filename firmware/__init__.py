@@ -1,0 +1,1 @@
+"""What runs beside the accelerator: the host tool, and the contract of its transports."""

@@ -1,0 +1,1 @@
+"""The bus: registers, memory windows, UART, and the bridge between them."""

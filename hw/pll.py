@@ -1,0 +1,142 @@
+"""The PLL of iCE40 devices: solver for its dividers, and the clock domain behind it."""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
+from amaranth.lib import io, wiring
+from amaranth.lib.cdc import ResetSynchronizer
+
+__all__ = ["PLLClock", "PLLSettings", "reachable_clocks", "solve_pll"]
+
+INPUT_HZ = (10e6, 133e6)
+PHASE_DETECTOR_HZ = (10e6, 133e6)
+OSCILLATOR_HZ = (533e6, 1066e6)
+OUTPUT_HZ = (16e6, 275e6)
+_DIVR, _DIVF, _DIVQ = range(16), range(128), range(1, 7)
+
+# Highest phase detector frequency of each FILTER_RANGE, from 1.
+_FILTER_HZ = (17e6, 26e6, 44e6, 66e6, 101e6, 133e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PLLSettings:
+    """Dividers of an SB_PLL40 in SIMPLE feedback: out = in · (DIVF + 1) / ((DIVR + 1) · 2^DIVQ).
+
+    Parameters
+    ----------
+    input_hz : int
+        Reference clock.
+    divr, divf, divq, filter_range : int
+        As the primitive takes them.
+    """
+
+    input_hz: int
+    divr: int
+    divf: int
+    divq: int
+    filter_range: int
+
+    @property
+    def output_hz(self):
+        """Frequency made, exact to the rounding of one division."""
+        return self.input_hz * (self.divf + 1) / ((self.divr + 1) << self.divq)
+
+
+def _within(value, limits):
+    return limits[0] <= value <= limits[1]
+
+
+def reachable_clocks(*, input_hz):
+    """Dict of output frequency, Hz, to the `PLLSettings` with the fastest phase detector.
+
+    Empty where the input is out of range. Of equal phase detectors the faster oscillator wins:
+    both lower the jitter.
+    """
+    clocks = {}
+    for divr in _DIVR:
+        detector = input_hz / (divr + 1)
+        if not (_within(input_hz, INPUT_HZ) and _within(detector, PHASE_DETECTOR_HZ)):
+            continue
+        filter_range = 1 + sum(detector >= limit for limit in _FILTER_HZ[:-1])
+        for divq in sorted(_DIVQ, reverse=True):
+            for divf in _DIVF:
+                settings = PLLSettings(
+                    input_hz=input_hz, divr=divr, divf=divf, divq=divq, filter_range=filter_range
+                )
+                if _within(detector * (divf + 1), OSCILLATOR_HZ):
+                    if _within(settings.output_hz, OUTPUT_HZ):
+                        clocks.setdefault(settings.output_hz, settings)
+    return clocks
+
+
+def solve_pll(*, input_hz, output_hz):
+    """`PLLSettings` for an output clock, to 1 Hz.
+
+    Raises
+    ------
+    ValueError
+        The clock is not reachable; the text names the nearest one.
+
+    Source: Lattice FPGA-DS-02008 (iCE40 UltraPlus data sheet), table of sysCLOCK PLL timing, for
+    the ranges; FPGA-TN-02052 (iCE40 sysCLOCK PLL design guide) for the dividers.
+    """
+    clocks = reachable_clocks(input_hz=input_hz)
+    if not clocks:
+        raise ValueError(
+            f"PLL input must be from {INPUT_HZ[0] / 1e6:g} to {INPUT_HZ[1] / 1e6:g} MHz, "
+            f"not {input_hz / 1e6:g} MHz"
+        )
+    nearest = min(clocks, key=lambda one: (abs(one - output_hz), one))
+    if abs(nearest - output_hz) >= 1:
+        raise ValueError(
+            f"Clock of {output_hz / 1e6:g} MHz is not reachable from {input_hz / 1e6:g} MHz; "
+            f"the nearest is {nearest / 1e6:g} MHz"
+        )
+    return clocks[nearest]
+
+
+class PLLClock(wiring.Component):
+    """Drives the domain `sync`, which its parent defines: the PLL's clock, in reset until it locks.
+
+    Parameters
+    ----------
+    settings : PLLSettings
+        Dividers.
+    resource : str
+        The platform's clock input, on a pin that has a PLL.
+
+    Makes an SB_PLL40_PAD, which takes the pin for itself. nextpnr derives the constraint of `sync`
+    from the pin's frequency and the dividers.
+    """
+
+    def __init__(self, *, settings, resource="clk12"):
+        if not isinstance(settings, PLLSettings):
+            raise TypeError(f"Settings must be PLLSettings, not {settings!r}")
+        self._settings = settings
+        self._resource = resource
+        super().__init__({})
+
+    def elaborate(self, platform):
+        m = Module()
+        pin = platform.request(self._resource, dir="-")
+        if isinstance(pin, io.SingleEndedPort):
+            pin = pin.io
+        clock = Signal()
+        lock = Signal()
+        settings = self._settings
+        m.submodules.pll = Instance(
+            "SB_PLL40_PAD",
+            p_FEEDBACK_PATH="SIMPLE",
+            p_DIVR=settings.divr,
+            p_DIVF=settings.divf,
+            p_DIVQ=settings.divq,
+            p_FILTER_RANGE=settings.filter_range,
+            i_PACKAGEPIN=pin,
+            i_RESETB=1,
+            i_BYPASS=0,
+            o_PLLOUTGLOBAL=clock,
+            o_LOCK=lock,
+        )
+        m.d.comb += ClockSignal("sync").eq(clock)
+        m.submodules.reset = ResetSynchronizer(~lock, domain="sync")
+        return m

@@ -1,0 +1,190 @@
+import csv
+import dataclasses
+import io
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from hw import regmap
+from hw.bus.export import FORMATS, constants, to_c, to_csv, to_markdown, to_python, to_svd
+from hw.capability import Capability
+from hw.engine.interface import Region
+from hw.regmap import REGISTER_MAP, capability_from_words, capability_words, constant_words
+
+PAGE = Path(regmap.__file__).parents[1] / "docs" / "registers.md"
+
+
+def c_constants(text):
+    return {
+        name: int(value, 0) for name, value in re.findall(r"^#define (\w+) (\w+)u$", text, re.M)
+    }
+
+
+def test_identity_and_regions():
+    assert regmap.IDENTITY == 0x4448414D == int.from_bytes(b"DHAM", "big")
+    assert [(one.name, one.index) for one in REGISTER_MAP.windows] == [
+        (one.name, int(one)) for one in Region
+    ]
+    assert REGISTER_MAP.register("ID").offset == 0
+    assert REGISTER_MAP.register("STOP_AFTER").reset == 0xFF
+
+
+def test_python_c_and_map_agree():
+    scope = {}
+    exec(compile(to_python(REGISTER_MAP), "constants", "exec"), scope)
+    del scope["__builtins__"], scope["__doc__"]
+    assert scope == c_constants(to_c(REGISTER_MAP)) == constants(REGISTER_MAP)
+    for register in REGISTER_MAP.registers:
+        assert scope[f"DHAM_{register.name}_ADDR"] == register.offset
+        for field in register.fields:
+            assert scope[f"DHAM_{register.name}_{field.name}_MASK"] == field.mask
+    for window in REGISTER_MAP.windows:
+        assert scope[f"DHAM_{window.name}_BASE"] == window.base
+
+
+def test_c_header_compiles(tmp_path):
+    compiler = shutil.which("cc") or shutil.which("g++")
+    assert compiler, "no C compiler found; the project needs g++ anyway"
+    header = tmp_path / "dham.h"
+    header.write_text(to_c(REGISTER_MAP))
+    source = tmp_path / "use.c"
+    source.write_text('#include "dham.h"\n#include "dham.h"\nunsigned id = DHAM_IDENTITY;\n')
+    subprocess.run(
+        [compiler, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-pedantic", source], check=True
+    )
+
+
+def test_csv():
+    rows = [row for row in csv.reader(io.StringIO(to_csv(REGISTER_MAP))) if row[0][0] != "#"]
+    assert {len(row) for row in rows} == {5}
+    assert rows[0] == ["csr_base", "dham", "0x00000000", "", ""]
+    registers = {row[1]: row[2:] for row in rows if row[0] == "csr_register"}
+    assert len(registers) == len(REGISTER_MAP.registers)
+    for one in REGISTER_MAP.registers:
+        address, length, mode = registers[f"dham_{one.name.lower()}"]
+        assert int(address, 16) == one.offset and length == "1"
+        assert mode == ("ro" if one.access == "ro" else "rw")
+    memories = {row[1]: row[2:] for row in rows if row[0] == "memory_region"}
+    for one in REGISTER_MAP.windows:
+        address, size, kind = memories[f"dham_{one.name.lower()}"]
+        assert int(address, 16) == one.base and int(size) == one.size and kind == "io"
+    values = {row[1]: int(row[2]) for row in rows if row[0] == "constant"}
+    assert values["dham_identity"] == regmap.IDENTITY
+
+
+def test_svd_structure_and_values():
+    device = ElementTree.fromstring(to_svd(REGISTER_MAP))
+    assert device.tag == "device" and device.get("schemaVersion") == "1.3"
+    # The schema demands this order; `modifiedWriteValues` follows `access` in a field.
+    assert [one.tag for one in device] == [
+        "vendor", "name", "version", "description", "addressUnitBits", "width", "size", "access",
+        "resetValue", "resetMask", "peripherals",
+    ]  # fmt: skip
+    for peripheral in device.iter("peripheral"):
+        assert [one.tag for one in peripheral] == [
+            "name", "description", "baseAddress", "addressBlock", "registers"
+        ]  # fmt: skip
+        assert [one.tag for one in peripheral.find("addressBlock")] == ["offset", "size", "usage"]
+        for name in peripheral.iter("name"):
+            assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(\[%s\])?", name.text)
+    first, *windows = device.iter("peripheral")
+    found = {one.findtext("name"): one for one in first.iter("register")}
+    assert list(found) == [one.name for one in REGISTER_MAP.registers]
+    access = {"ro": "read-only", "rw": "read-write", "wo": "write-only"}
+    for one in REGISTER_MAP.registers:
+        register = found[one.name]
+        assert [part.tag for part in register] == [
+            "name", "description", "addressOffset", "size", "access", "resetValue", "resetMask",
+            "fields",
+        ]  # fmt: skip
+        assert int(register.findtext("addressOffset"), 0) == one.offset
+        assert int(register.findtext("resetValue"), 0) == one.reset
+        fields = {part.findtext("name"): part for part in register.iter("field")}
+        assert list(fields) == [part.name for part in one.fields]
+        for part in one.fields:
+            field = fields[part.name]
+            assert int(field.findtext("bitOffset")) == part.low
+            assert int(field.findtext("bitWidth")) == part.width
+            assert field.findtext("access") == access[part.access]
+    for one, peripheral in zip(REGISTER_MAP.windows, windows, strict=True):
+        assert peripheral.findtext("name") == one.name
+        assert int(peripheral.findtext("baseAddress"), 0) == one.base
+        array = peripheral.find("registers/register")
+        assert 4 * int(array.findtext("dim")) == one.size
+        assert array.findtext("access") == access[one.access]
+
+
+def test_page_is_current():
+    assert PAGE.read_text() == to_markdown(REGISTER_MAP), (
+        "run `python -m hw.regmap --format md --output docs/registers.md`"
+    )
+
+
+def test_page_has_every_name():
+    text = to_markdown(REGISTER_MAP)
+    for one in REGISTER_MAP.registers:
+        assert f"| 0x{one.offset:02X} | {one.name} |" in text
+        for field in one.fields:
+            assert f"| {one.name} | " in text and f"| {field.name} |" in text
+    for line in text.splitlines():
+        assert line.count("|") in (0, 3, 6, 7)
+
+
+def test_capability_round_trip():
+    capability = Capability(
+        family="generic", lanes=32, weight_words=60000, winner_bits=4,
+        activation_words=4096,
+    )  # fmt: skip
+    words = constant_words(capability=capability, clock_hz=36_000_000)
+    assert set(words) == {one.name for one in REGISTER_MAP.registers if one.constant}
+    assert words["ID"] == 0x4448414D and words["VERSION"] == 0x1_0000
+    assert words["CLOCK_HZ"] == 36_000_000
+    assert words["ARRAY"] == 0x0101_0020
+    assert capability_from_words(words) == capability
+    board = Capability()
+    assert capability_from_words(capability_words(board), family="ice40") == board
+
+
+def test_capability_that_no_engine_has():
+    words = capability_words(Capability())
+    with pytest.raises(ValueError, match=r"^Capability banks must be 1, not 2$"):
+        capability_from_words({**words, "ARRAY": 0x0102_0010})
+    with pytest.raises(ValueError, match=r"^Lanes must be a multiple of 8, not 17$"):
+        capability_from_words({**words, "ARRAY": 0x0101_0011})
+
+
+def test_clock_that_does_not_fit():
+    text = r"^Value of field CLOCK_HZ must fit 32 bits, not 4294967296$"
+    with pytest.raises(ValueError, match=text):
+        constant_words(capability=Capability(), clock_hz=1 << 32)
+
+
+@pytest.mark.parametrize("name", sorted(FORMATS))
+def test_command_line(name, tmp_path, capsys):
+    output = tmp_path / "output"
+    regmap.main(["--format", name, "--output", str(output)])
+    regmap.main(["--format", name])
+    assert output.read_text() == capsys.readouterr().out == FORMATS[name](REGISTER_MAP)
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_command_line_errors(tmp_path):
+    command = [sys.executable, "-m", "hw.regmap", "--format", "md", "--output"]
+    target = tmp_path / "missing" / "file"
+    done = subprocess.run([*command, str(target)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert (
+        done.stderr.startswith("error: No such file or directory") and "\n" not in done.stderr[:-1]
+    )
+
+
+def test_every_capability_is_told():
+    """A parameter of the engine that has no register would be lost on the way to the host."""
+    told = {field.name.lower() for one in REGISTER_MAP.registers for field in one.fields}
+    missing = {one.name for one in dataclasses.fields(Capability)} - told - {"family"}
+    assert not missing
