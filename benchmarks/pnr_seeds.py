@@ -1,0 +1,87 @@
+"""Fmax over several seeds of place-and-route: `python -m benchmarks.pnr_seeds --board NAME`.
+
+The design is synthesised once, then placed and routed with every seed. The published Fmax is that
+of the worst one. The result is printed as a table, and written as JSON with `--output`.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from hw import flow
+from hw.boards import find_board
+from hw.build import board_capability
+from hw.tools import Toolchain
+from model.errors import UserError, run_cli
+
+__all__ = ["main", "sweep"]
+
+
+def sweep(board, capability, clock_mhz, seeds, tools, directory, progress):
+    """Place and route the board's design with each of `seeds`; returns a list of `Layout`."""
+    work = flow.Workspace(directory=directory)
+    progress(f"synthesising for {clock_mhz:g} MHz")
+    flow.elaborate(board, board.make_top(capability, clock_mhz), work)
+    flow.synthesise(tools, work)
+    layouts = []
+    for seed in seeds:
+        layout = flow.place_and_route(tools, board, work, seed=seed, clock_mhz=clock_mhz)
+        layouts.append(layout)
+        progress(f"seed {seed}: {layout.fmax_mhz:.2f} MHz after {layout.seconds:.0f} s")
+    return layouts
+
+
+@run_cli
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns 2 if the worst seed does not meet the clock."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pnr_seeds")
+    parser.add_argument("--board", default="icebreaker")
+    parser.add_argument("--lanes", type=int, metavar="N")
+    parser.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 1 to N")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the result as JSON")
+    parser.add_argument("--native-tools", action="store_true")
+    arguments = parser.parse_args(argv)
+    if arguments.seeds < 1:
+        raise UserError(f"Seeds must be a positive integer, not {arguments.seeds}")
+    board = find_board(arguments.board)
+    clock_mhz = board.default_clock_mhz if arguments.clock is None else arguments.clock
+    capability = board_capability(board, arguments.lanes)
+
+    def progress(line):
+        print(line, file=sys.stderr, flush=True)
+
+    tools = Toolchain(native=arguments.native_tools, progress=progress)
+    with tempfile.TemporaryDirectory() as folder:
+        seeds = range(1, arguments.seeds + 1)
+        layouts = sweep(board, capability, clock_mhz, seeds, tools, Path(folder), progress)
+    worst = min(layouts, key=lambda layout: layout.fmax_mhz)
+    result = {
+        "board": board.name,
+        "lanes": capability.lanes,
+        "clock_mhz": clock_mhz,
+        "fmax_mhz": {layout.seed: round(layout.fmax_mhz, 3) for layout in layouts},
+        "worst_mhz": round(worst.fmax_mhz, 3),
+        "median_mhz": round(statistics.median(layout.fmax_mhz for layout in layouts), 3),
+        "resources": worst.resources,
+        "tools": {name: tools.version(name) for name in ("yosys", "nextpnr-ice40")},
+    }
+    if arguments.output:
+        arguments.output.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    table = Table("Seed", "Fmax, MHz", "P&R, s", title=f"{board.title}, {clock_mhz:g} MHz asked")
+    for layout in layouts:
+        table.add_row(str(layout.seed), f"{layout.fmax_mhz:.2f}", f"{layout.seconds:.0f}")
+    table.add_section()
+    table.add_row("worst", f"{worst.fmax_mhz:.2f}", "", style="bold")
+    Console(highlight=False).print(table)
+    return 0 if all(layout.met for layout in layouts) else 2
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The boards that `hw.build` knows: device, budget of resources, clocks, pins.
+
+One registry, :data:`BOARDS`. A board is data; its Amaranth platform (pins, constraints) comes from
+`amaranth-boards` and is imported only when it is asked for.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from amaranth.hdl import Elaboratable
+
+from hw.capability import Capability
+from hw.pll import solve_pll
+from model.errors import UserError, nearest
+
+__all__ = ["BOARDS", "Board", "find_board"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """A board, its device and what the device has.
+
+    Parameters
+    ----------
+    name : str
+        What users type after ``--board``.
+    title : str
+        The board's name in reports.
+    family, device, package : str
+        FPGA family (``"ice40"``), device and package as its vendor writes them.
+    budget : dict of str to int
+        Resources of the device: ``lc`` logic cells, ``dsp`` multiplier blocks, ``ebr`` block RAMs,
+        ``spram`` large RAMs.
+    input_clock_mhz : float
+        Clock that the board feeds to the device.
+    clock_resource : str
+        The platform's name for that clock.
+    default_clock_mhz : float
+        Clock that the design runs at unless the user asks for another.
+    platform : callable
+        Makes the Amaranth platform.
+    capability : Capability
+        What the board is built for, unless the user changes it.
+    """
+
+    name: str
+    title: str
+    family: str
+    device: str
+    package: str
+    budget: dict[str, int]
+    input_clock_mhz: float
+    clock_resource: str
+    default_clock_mhz: float
+    platform: Callable[[], Any]
+    capability: Capability
+
+    def clock_hz(self, clock_mhz: float) -> int:
+        """A clock in Hz; raises `UserError`, with the nearest one, if the PLL cannot make it."""
+        if not math.isfinite(clock_mhz) or clock_mhz <= 0:
+            raise UserError(f"Clock must be a positive number of MHz, not {clock_mhz:g}")
+        clock_hz = round(clock_mhz * 1e6)
+        input_hz = round(self.input_clock_mhz * 1e6)
+        if clock_hz != input_hz:
+            try:
+                solve_pll(input_hz=input_hz, output_hz=clock_hz)
+            except ValueError as error:
+                raise UserError(str(error)) from error
+        return clock_hz
+
+    def clock_below(self, clock_mhz: float) -> float | None:
+        """The fastest clock in whole MHz that is not above `clock_mhz`; None if there is none."""
+        for candidate in range(int(clock_mhz), 0, -1):
+            try:
+                return self.clock_hz(candidate) / 1e6
+            except UserError:
+                continue
+        return None
+
+    def make_top(self, capability: Capability, clock_mhz: float) -> Elaboratable:
+        """The whole design for this board, engine included."""
+        from hw.engine.engine import Engine
+        from hw.top import BoardTop
+
+        return BoardTop(
+            engine=Engine(capability=capability),
+            capability=capability,
+            clock_hz=self.clock_hz(clock_mhz),
+            input_hz=round(self.input_clock_mhz * 1e6),
+            clock_resource=self.clock_resource,
+        )
+
+
+def _icebreaker_platform():
+    from amaranth_boards.icebreaker import ICEBreakerPlatform
+
+    return ICEBreakerPlatform()
+
+
+BOARDS: dict[str, Board] = {
+    board.name: board
+    for board in (
+        Board(
+            name="icebreaker",
+            title="1BitSquared iCEBreaker",
+            family="ice40",
+            device="iCE40UP5K",
+            package="SG48",
+            budget={"lc": 5280, "dsp": 8, "ebr": 30, "spram": 4},
+            input_clock_mhz=12.0,
+            clock_resource="clk12",
+            default_clock_mhz=36.0,
+            platform=_icebreaker_platform,
+            # 21 bits hold the widest sum of every network in the zoo.
+            capability=Capability(accumulator_bits=21),
+        ),
+    )
+}
+
+
+def find_board(name: str) -> Board:
+    """The board of that name; a `UserError` with the known ones and the nearest otherwise."""
+    if name not in BOARDS:
+        raise UserError(f"Unknown board {name!r}: {nearest(name, list(BOARDS))}")
+    return BOARDS[name]

@@ -1,0 +1,195 @@
+"""How a build treats its user: timed stages with progress, outputs that are never half there."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.status import Status
+
+from model.errors import UserError
+
+__all__ = ["Stage", "Stages", "Staging"]
+
+
+class Stage:
+    """One stage under way. `note` tells what it is doing; `result` is printed at its end."""
+
+    def __init__(self, text: str, console: Console, status: Status | None):
+        self.result = ""
+        self._last = text
+        self._text = text
+        self._console = console
+        self._status = status
+
+    def note(self, line: str) -> None:
+        """Tell the user what the stage is doing: beside the spinner, or as a line of its own."""
+        if line == self._last:
+            return
+        self._last = line
+        if self._status is None:
+            self._console.print(f"  {line}", markup=False)
+        else:
+            self._status.update(f"{self._text}: {line}")
+
+
+class Stages:
+    """The stages of a build: `with stages("synthesis", "Synthesising") as stage:`.
+
+    A terminal shows a spinner while a stage runs; elsewhere each stage prints plain lines.
+    ``seconds`` holds what each finished stage took.
+    """
+
+    def __init__(self, console: Console):
+        self.seconds: dict[str, float] = {}
+        self._console = console
+        self._current: Stage | None = None
+
+    @contextlib.contextmanager
+    def __call__(self, name: str, text: str) -> Iterator[Stage]:
+        started = time.monotonic()
+        terminal = self._console.is_terminal
+        status = self._console.status(text) if terminal else None
+        if not terminal:
+            self._console.print(f"{text} ...", markup=False)
+        stage = self._current = Stage(text, self._console, status)
+        with status or contextlib.nullcontext():
+            yield stage
+        self._current = None
+        taken = self.seconds[name] = time.monotonic() - started
+        result = f", {stage.result}" if stage.result else ""
+        done = f"{text}: {taken:.1f} s{result}" if terminal else f"  done in {taken:.1f} s{result}"
+        self._console.print(done, markup=False)
+
+    def note(self, line: str) -> None:
+        """Tell something about the stage under way."""
+        if self._current:
+            self._current.note(line)
+        else:
+            self._console.print(line, markup=False)
+
+    def shout(self, line: str) -> None:
+        """Print a warning that nobody overlooks."""
+        self._console.rule(style="bold red")
+        self._console.print(line, markup=False, style="bold red")
+        self._console.rule(style="bold red")
+
+
+class Staging:
+    """A folder within the output folder, whose files are moved into place if the block succeeds.
+
+    If the block raises, what was in place stays, and the logs of the attempt are kept in the
+    output folder's ``failed/logs``. Ctrl-C and SIGTERM keep nothing.
+
+    Raises `UserError` if another build works in the same output folder, or if that is no folder.
+    """
+
+    def __init__(self, output: Path):
+        self.output = output
+        self.failed = output / "failed"
+        self._scratch: list[Path] = []
+
+    def __enter__(self) -> "Staging":
+        if self.output.exists() and not self.output.is_dir():
+            raise UserError(f"--output must be a folder, but {self.output} is a file")
+        self._made = not self.output.exists()
+        # A build replaces its own `logs` and `failed`; such folders of somebody else's stay.
+        foreign = (self.output / "logs").exists() and not (self.output / "report.json").exists()
+        if self.failed.exists():
+            foreign |= not self.failed.is_dir() or os.listdir(self.failed) != ["logs"]
+        if foreign:
+            raise UserError(
+                f"{self.output.resolve()} holds logs that are not a build's: name another folder "
+                "with --output"
+            )
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
+        self.output.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.output, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise UserError(
+                f"Another build is at work in {self.output}: wait for it, or name another --output"
+            ) from None
+        for stale in self.output.glob(".partial-*"):
+            shutil.rmtree(stale)
+        self.directory = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.output)).resolve()
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            self._clear_scratch()
+            if kind is None:
+                with _uninterrupted():
+                    self._publish()
+            elif isinstance(error, Exception):
+                self._keep_logs()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            os.close(self._lock)
+            if self._made and not any(self.output.iterdir()):
+                self.output.rmdir()
+
+    def write(self, name: str, content: bytes | str) -> None:
+        """Write one output file."""
+        data = content.encode() if isinstance(content, str) else content
+        (self.directory / name).write_bytes(data)
+
+    def scratch(self, name: str) -> Path:
+        """A folder for work that is no output: only its `*.log` files are kept, among the logs."""
+        folder = self.directory / name
+        folder.mkdir()
+        self._scratch.append(folder)
+        return folder
+
+    def _clear_scratch(self) -> None:
+        logs = self.directory / "logs"
+        for folder in self._scratch:
+            for log in sorted(folder.rglob("*.log")):
+                logs.mkdir(exist_ok=True)
+                os.replace(log, logs / f"{folder.name}-{log.name}")
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _publish(self) -> None:
+        # The report last: where it is, the files that it speaks of are.
+        entries = sorted(self.directory.iterdir(), key=lambda path: path.name == "report.json")
+        for entry in entries:
+            target = self.output / entry.name
+            if entry.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+            os.replace(entry, target)
+        shutil.rmtree(self.failed, ignore_errors=True)
+
+    def _keep_logs(self) -> None:
+        shutil.rmtree(self.failed, ignore_errors=True)
+        logs = self.directory / "logs"
+        if logs.is_dir() and any(logs.iterdir()):
+            self.failed.mkdir()
+            os.replace(logs, self.failed / "logs")
+
+
+def _terminate(number, frame) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block is through (in the main thread, which alone can ask for it)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
