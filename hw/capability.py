@@ -131,7 +131,6 @@ class Capability:
         DSPs hold two lanes, SPRAMs 16 bits of a weight word (its whole depth), block RAMs 4 kbit
         in the shape that needs the fewest (Lattice TN1250, table 1).
         """
-        split = 1 << ((self.image_bytes // 4).bit_length() - 1)
         memories = [
             (self.bank_words, self.word_bits),
             (self.bank_words, self.word_bits),
@@ -139,14 +138,24 @@ class Capability:
             (self.parameter_words, 16),
             (self.layer_entries * 32, 16),
             (self.lanes, self.accumulator_bits),
-            (split, 32),
-            (self.image_bytes // 4 - split, 32),
+            *((depth, 32) for depth in self.image_parts),
         ]
         return {
             "dsp": -(-self.lanes // 2),
             "ebr": sum(_block_rams(depth, width) for depth, width in memories),
             "spram": -(-self.lanes * SLICE_BITS // 16),
         }
+
+    @property
+    def image_parts(self):
+        """Depths of the two memories of 32-bit words that hold the image; the second may be 0.
+
+        The first is a power of two, as block RAMs have it: 3072 bytes are 512 + 256 words, six
+        blocks and a choice of two.
+        """
+        words = self.image_bytes // 4
+        first = 1 << (words.bit_length() - 1)
+        return first, words - first
 
     @property
     def record_bits(self):

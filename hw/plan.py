@@ -13,6 +13,7 @@ import numpy as np
 from model.count import multiplications
 
 from .capability import OPERAND_BITS, SLICE_BITS, Capability
+from .engine.drain import parameter_layout
 from .engine.layout import pack_layer
 from .engine.requantise import REQUANTISE_INTERVAL
 from .memory_map import Place, PlanError, allocate, sources
@@ -478,14 +479,14 @@ def _parameter_words(layer, capability):
     multipliers = _multipliers(layer, capability) if layer.kind == "conv" else None
     factors = layer.identity.factor.tolist() if layer.identity is not None else None
     found = []
+    layout = parameter_layout(capability)
     for channel, bias in enumerate(layer.bias.tolist()):
-        word, offset = 0, 0
-        for value, bits in (
-            (multipliers[channel] if multipliers else 0, capability.multiplier_bits),
-            (bias, capability.bias_bits),
-            (factors[channel] if factors else 0, capability.factor_bits),
-        ):
-            word |= (value & ((1 << bits) - 1)) << offset
-            offset += bits
+        word = layout.const(
+            {
+                "multiplier": multipliers[channel] if multipliers else 0,
+                "bias": bias,
+                "factor": factors[channel] if factors else 0,
+            }
+        ).as_bits()
         found += [word & 0xFFFFFFFF, word >> 32]
     return np.array(found, np.int64)

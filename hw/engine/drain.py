@@ -31,7 +31,7 @@ def parameter_layout(capability):
 class Drain(wiring.Component):
     """Bias, residual, requantiser, winner-takes-all, packing and write-back.
 
-    A lane enters every `lane_cycles` cycles after `load`; nothing behind it waits. Stages, named
+    A lane enters every `lane_cycles` cycles after `soon`; nothing behind it waits. Stages, named
     by what their registers hold: (0) the residual's address, (1) the residual's word, (2) the
     lane's running sum, (3) the window's sum, (4) sum and bias, (5) S, (6) the winner by S, (7) the
     requantiser, (8) the winner by Q. In order `before` stage 7 sees one sum a group, in order

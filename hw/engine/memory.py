@@ -85,8 +85,8 @@ class ImageMemory(wiring.Component):
     """
 
     def __init__(self, capability):
-        self._depth = capability.image_bytes // 4
-        address = address_bits(self._depth)
+        self._parts = capability.image_parts
+        address = address_bits(sum(self._parts))
         super().__init__(
             {
                 "addr": In(address),
@@ -99,11 +99,9 @@ class ImageMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Two parts with power-of-two depths, as block RAMs have them: 3072 bytes are 512 + 256
-        # words, six blocks and a choice of two.
-        split = 1 << (self._depth.bit_length() - 1)
+        split, rest = self._parts
         parts = []
-        for name, depth in (("low", split), ("high", self._depth - split)):
+        for name, depth in (("low", split), ("high", rest)):
             if not depth:
                 continue
             m.submodules[name] = memory = Memory(shape=32, depth=depth, init=[])
