@@ -1,12 +1,13 @@
 """From a trained network to its network file: integers, metadata, golden vectors."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.cifar import CLASSES, Images, to_input
+from model.cifar import Images, to_input
 from model.errors import UserError
 from model.golden import attach_golden
 from model.layers import MULTIPLIER_SHIFT, Layer
@@ -57,7 +58,7 @@ def export_layer(layer: Layer, source: int, shortcut: int | None) -> Conv:
     )
 
 
-def export(network: ResNet, name: str) -> Network:
+def export(network: ResNet, name: str, classes: Sequence[str]) -> Network:
     """The integers of a trained network, without accuracy and golden vectors.
 
     The network must be in its quantised mode: `network.mode.quantised`.
@@ -78,7 +79,9 @@ def export(network: ResNet, name: str) -> Network:
         bias=integers(bias),
     )
     size = network.shape.size
-    return Network(name=name, input_shape=(size, size, 3), layers=(*layers, last), classes=CLASSES)
+    return Network(
+        name=name, input_shape=(size, size, 3), layers=(*layers, last), classes=tuple(classes)
+    )
 
 
 @torch.no_grad()

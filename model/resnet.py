@@ -1,10 +1,14 @@
-"""Residual networks with DHAM activations: MLPerf Tiny's ResNet-8, and others of its family.
+"""Residual networks with DHAM activations, for images of 32x32 pixels.
 
-A network is a stem and stages of basic blocks (3x3 convolution, 3x3 convolution, shortcut). The
-first block of a stage that changes stride or width has a 1x1 projection as its shortcut, added in
-the same sum; the others the identity.
+A network is a stem (3x3, no max-pool) and stages of blocks: basic (3x3, 3x3) or bottleneck (1x1,
+3x3, 1x1 with four times the channels). The first block of a stage that changes stride or width has
+a 1x1 projection as its shortcut, added in the same sum; the others the identity. ResNet-18, 34 and
+50 are those of He et al. 2016 (arXiv 1512.03385, table 1) with the stem of its section 4.2, as
+arXiv 2012.01509 uses them; ResNet-20 is that of section 4.2, with projections; ResNet-8 is MLPerf
+Tiny's.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,16 +19,72 @@ from model.errors import UserError, nearest
 from model.layers import Layer, OutputLayer
 from model.quantise import Mode
 
-__all__ = ["NETWORKS", "ResNet", "Shape", "Stage"]
+__all__ = ["NETWORKS", "Convolution", "ResNet", "Shape", "Stage", "shape_of"]
+
+EXPANSION = 4  # outputs of a bottleneck block, in multiples of its channels
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage: `blocks` blocks of two convolutions with `channels` outputs each."""
+    """A stage: `blocks` blocks of convolutions with `channels` outputs each.
+
+    A bottleneck block's third convolution has `EXPANSION` times as many.
+    """
 
     channels: int
     blocks: int = 1
     stride: int = 1  # of its first block
+    bottleneck: bool = False
+
+    def kernels(self) -> tuple[tuple[int, int], ...]:
+        """Kernel and output channels of each convolution of a block."""
+        if self.bottleneck:
+            return (1, self.channels), (3, self.channels), (1, EXPANSION * self.channels)
+        return (3, self.channels), (3, self.channels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """Place and size of one convolution. Tensor 0 is the image, i + 1 the output of layer i.
+
+    Attributes
+    ----------
+    inputs, channels : int
+        Cin and Cout.
+    kernel, stride : int
+        Padding is (kernel - 1) // 2 on every side.
+    size, output_size : int
+        Height and width of input and of output, in pixels.
+    group_size : int
+        ℓ of the output.
+    source : int
+        Tensor that it reads.
+    shortcut : int or None
+        Tensor whose shortcut is added, with its channels and the shortcut's stride.
+    """
+
+    name: str
+    inputs: int
+    channels: int
+    kernel: int
+    stride: int
+    size: int
+    group_size: int
+    source: int
+    shortcut: int | None = None
+    shortcut_channels: int | None = None
+    shortcut_stride: int = 1
+
+    @property
+    def output_size(self) -> int:
+        return -(-self.size // self.stride)
+
+    @property
+    def projects(self) -> bool:
+        """Whether the shortcut is a 1x1 projection, not the identity."""
+        return self.shortcut is not None and (
+            self.shortcut_stride > 1 or self.shortcut_channels != self.channels
+        )
 
 
 @dataclass(frozen=True)
@@ -37,7 +97,7 @@ class Shape:
         Channels of the 3x3 convolution that reads the image.
     stages : tuple of Stage
     group_sizes : tuple of int
-        ℓ of the stem and of every block's two convolutions, in order.
+        ℓ of the stem and of every block's convolutions, in order.
     """
 
     stem: int
@@ -66,8 +126,49 @@ class Shape:
         """Output channels of every convolution, in order."""
         return [
             self.stem,
-            *(stage.channels for stage in self.stages for _ in range(2 * stage.blocks)),
+            *(channels for stage in self.stages for _, channels in stage.kernels() * stage.blocks),
         ]
+
+    def convolutions(self) -> list[Convolution]:
+        """Every convolution, in order, with where it reads from."""
+        sizes = iter(self.group_sizes)
+        found = [
+            Convolution(
+                name="stem",
+                inputs=3,
+                channels=self.stem,
+                kernel=3,
+                stride=self.stem_stride,
+                size=self.size,
+                group_size=next(sizes),
+                source=0,
+            )
+        ]
+        for number, stage in enumerate(self.stages, 1):
+            for block in range(1, stage.blocks + 1):
+                entry, before = len(found), found[-1]  # tensor that enters the block, its layer
+                stride = stage.stride if block == 1 else 1
+                kernels = stage.kernels()
+                for index, (kernel, channels) in enumerate(kernels):
+                    last = {
+                        "shortcut": entry,
+                        "shortcut_channels": before.channels,
+                        "shortcut_stride": stride,
+                    }
+                    found.append(
+                        Convolution(
+                            name=f"stage{number}.block{block}.conv{index + 1}",
+                            inputs=found[-1].channels,
+                            channels=channels,
+                            kernel=kernel,
+                            stride=stride if index == len(kernels) - 2 else 1,  # the first 3x3
+                            size=found[-1].output_size,
+                            group_size=next(sizes),
+                            source=len(found),
+                            **(last if index == len(kernels) - 1 else {}),
+                        )
+                    )
+        return found
 
 
 @dataclass(frozen=True)
@@ -78,6 +179,12 @@ class Known:
     summary: str
     width: int = 16
     group_sizes: tuple[int, ...] = (4,)  # by default; one for all, one a stage, or one a layer
+    bottleneck: bool = False
+
+
+def four(*blocks: int) -> tuple[tuple[float, int, int], ...]:
+    """The four stages of the ImageNet family."""
+    return tuple((2**i, count, 1 if i == 0 else 2) for i, count in enumerate(blocks))
 
 
 NETWORKS = {
@@ -87,7 +194,32 @@ NETWORKS = {
         "three blocks with projections, at 16x16, 8x8 and 4x4",
         group_sizes=(4, 4, 2, 2),
     ),
+    "resnet20": Known(((1, 3, 1), (2, 3, 2), (4, 3, 2)), "ResNet-20", group_sizes=(2,)),
+    "resnet18": Known(four(2, 2, 2, 2), "ResNet-18", width=64, group_sizes=(2,)),
+    "resnet34": Known(four(3, 4, 6, 3), "ResNet-34", width=64, group_sizes=(2,)),
+    "resnet50": Known(
+        four(3, 4, 6, 3), "ResNet-50, of bottlenecks", width=64, group_sizes=(2,), bottleneck=True
+    ),
 }
+
+
+def per_layer(given: Sequence[int], stages: Sequence[Stage]) -> tuple[int, ...]:
+    """One number for each layer, from one for all, one for stem and each stage, or one a layer.
+
+    Raises `ValueError` for any other count.
+    """
+    layers = [len(stage.kernels()) * stage.blocks for stage in stages]
+    if len(given) == 1:
+        return tuple(given) * (1 + sum(layers))
+    if len(given) == 1 + sum(layers):
+        return tuple(given)
+    if len(given) != 1 + len(stages):
+        raise ValueError(
+            f"Give 1 group size, {1 + len(stages)} (stem and stages) or "
+            f"{1 + sum(layers)} (layers), not {len(given)}"
+        )
+    spread = (size for size, count in zip(given[1:], layers, strict=True) for _ in range(count))
+    return (given[0], *spread)
 
 
 def shape_of(
@@ -96,43 +228,34 @@ def shape_of(
     width: int | None = None,
     group_sizes: tuple[int, ...] | None = None,
     groups: tuple[int, ...] | None = None,
+    dense_sums: bool = False,
     **options,
 ) -> Shape:
     """Shape of a known network.
 
     `group_sizes` (ℓ) or `groups` (c) are one number for all layers, one for the stem and each
-    stage, or one a layer; `options` are further fields of `Shape`.
+    stage, or one a layer; `dense_sums` leaves the layers after an addition dense (ℓ = 1);
+    `options` are further fields of `Shape`.
     """
     if name not in NETWORKS:
         raise UserError(f"Unknown network {name}: {nearest(name, tuple(NETWORKS))}")
     known = NETWORKS[name]
     width = known.width if width is None else positive_integer(width, "Width")
     stages = tuple(
-        Stage(int(factor * width), blocks, stride) for factor, blocks, stride in known.stages
+        Stage(int(factor * width), blocks, stride, known.bottleneck)
+        for factor, blocks, stride in known.stages
     )
     if group_sizes is None and groups is None:
         group_sizes = known.group_sizes
-    plain = Shape(width, stages, (1,) * (1 + 2 * sum(s.blocks for s in stages)), **options)
-    widths = plain.channels()
-    given = groups if group_sizes is None else group_sizes
-    if len(given) == 1:
-        given = given * len(widths)
-    elif len(given) == 1 + len(stages) != len(widths):
-        given = (
-            given[0],
-            *(
-                size
-                for size, stage in zip(given[1:], stages, strict=True)
-                for _ in range(2 * stage.blocks)
-            ),
-        )
-    if len(given) != len(widths):
-        raise ValueError(
-            f"Give 1 group size, {1 + len(stages)} (stem and stages) or "
-            f"{len(widths)} (layers), not {len(given)}"
-        )
+    plain = Shape(width, stages, per_layer((1,), stages), **options)
+    given = per_layer(groups if group_sizes is None else group_sizes, stages)
     key = "groups" if group_sizes is None else "group_size"
-    sizes = tuple(group_size_of(w, **{key: g}) for w, g in zip(widths, given, strict=True))
+    sizes = tuple(
+        1
+        if dense_sums and layer.shortcut is not None
+        else group_size_of(layer.channels, **{key: g})
+        for layer, g in zip(plain.convolutions(), given, strict=True)
+    )
     return Shape(width, stages, sizes, **options)
 
 
@@ -146,69 +269,47 @@ class ResNet(nn.Module):
     def __init__(self, shape: Shape):
         super().__init__()
         self.shape, self.mode = shape, Mode()
-        common = {
-            "activation_bits": shape.activation_bits,
-            "order": shape.order,
-            "binary": shape.binary,
-            "mode": self.mode,
-            "kernel": 3,
-        }
-        sizes = iter(shape.group_sizes)
-        layers = [
+        convolutions = shape.convolutions()
+        self.sources = [(c.source, c.shortcut) for c in convolutions]
+        self.layers = nn.ModuleList(
             Layer(
-                name="stem",
-                inputs=3,
-                channels=shape.stem,
-                stride=shape.stem_stride,
-                group_size=next(sizes),
-                weight_bits=shape.stem_bits,
-                **common,
+                name=c.name,
+                inputs=c.inputs,
+                channels=c.channels,
+                kernel=c.kernel,
+                stride=c.stride,
+                group_size=c.group_size,
+                weight_bits=shape.stem_bits if c.source == 0 else shape.weight_bits,
+                activation_bits=shape.activation_bits,
+                order=shape.order,
+                binary=shape.binary,
+                shortcut=c.shortcut_channels,
+                shortcut_stride=c.shortcut_stride,
+                mode=self.mode,
             )
-        ]
-        self.sources: list[tuple[int, int | None]] = [(0, None)]
-        width, size = shape.stem, -(-shape.size // shape.stem_stride)
-        for number, stage in enumerate(shape.stages, 1):
-            for block in range(1, stage.blocks + 1):
-                stride = stage.stride if block == 1 else 1
-                here = len(layers)  # tensor that enters the block
-                name = f"stage{number}.block{block}"
-                keywords = {"channels": stage.channels, "weight_bits": shape.weight_bits, **common}
-                layers.append(
-                    Layer(
-                        name=f"{name}.conv1",
-                        inputs=width,
-                        stride=stride,
-                        group_size=next(sizes),
-                        **keywords,
-                    )
-                )
-                layers.append(
-                    Layer(
-                        name=f"{name}.conv2",
-                        inputs=stage.channels,
-                        stride=1,
-                        group_size=next(sizes),
-                        shortcut=width,
-                        shortcut_stride=stride,
-                        **keywords,
-                    )
-                )
-                self.sources += [(here, None), (here + 1, here)]
-                width, size = stage.channels, -(-size // stride)
-        self.layers = nn.ModuleList(layers)
+            for c in convolutions
+        )
         self.classifier = OutputLayer(
-            inputs=width,
+            inputs=convolutions[-1].channels,
             classes=shape.classes,
-            pixels=size * size,
+            pixels=convolutions[-1].output_size ** 2,
             weight_bits=shape.classifier_bits,
             activation_bits=shape.activation_bits,
             mode=self.mode,
         )
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits [N, classes] of raw pixel values [N, 3, H, W]."""
+    def activations(self, images: Tensor) -> list[Tensor]:
+        """Output of every layer, [N, C, H, W] in levels, of raw pixel values [N, 3, H, W]."""
         tensors = [images]
         for layer, (source, shortcut) in zip(self.layers, self.sources, strict=True):
             tensors.append(layer(tensors[source], None if shortcut is None else tensors[shortcut]))
-        return self.classifier(tensors[-1])
+        return tensors[1:]
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pooled activations of the last layer, [N, C], float: what the classifier reads."""
+        return self.activations(images)[-1].float().mean((2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, classes] of raw pixel values [N, 3, H, W]."""
+        return self.classifier(self.activations(images)[-1])

@@ -1,4 +1,4 @@
-"""`python -m model.train`: train and quantise a DHAM network on CIFAR-10, and write its file.
+"""`python -m model.train`: train and quantise a DHAM network, and write its file.
 
 In the output folder: NAME.pt (checkpoint, each epoch), NAME.float.pt (the one before quantisation
 began), NAME.jsonl (metrics, a line an epoch), NAME.png (curves) and, at the end, NAME.dham (the
@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model._torch import torch
-from model.cifar import Images, read_test, read_training
+from model.cifar import DATA_SETS, Images, read_test, read_training
 from model.errors import UserError, nearest, run_cli
 from model.export import export, finish
 from model.network import save
@@ -58,6 +58,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="ℓ: one for all, one for the stem and each stage, or one a layer",
     )
     add("--groups", type=numbers, metavar="C[,C...]", help="number of groups instead of ℓ")
+    add(
+        "--dense-sums",
+        action="store_true",
+        help="layers after an addition stay dense (ℓ = 1), whatever --group-size says",
+    )
     add("--binary", action="store_true", help="winners become 1 instead of keeping their value")
     add(
         "--order",
@@ -79,7 +84,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--learning-rate", type=float, help="the highest, instead of the recipe's")
     add("--weight-decay", type=float, help="instead of the recipe's")
     add("--seed", type=int, default=0)
-    add("--data", type=Path, default=Path("data"), help="folder of CIFAR-10's binary version")
+    add("--data-set", choices=tuple(DATA_SETS), default="cifar10")
+    add("--data", type=Path, default=Path("data"), help="folder of its binary version")
     add("--output", type=Path, default=Path("runs"), help="folder to write into (runs)")
     add("--name", help="of the files, instead of one made of network and ℓ")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -127,6 +133,8 @@ def shape_from(options: argparse.Namespace) -> Shape:
         width=options.width,
         group_sizes=options.group_size,
         groups=options.groups,
+        dense_sums=options.dense_sums,
+        classes=len(DATA_SETS[options.data_set].classes),
         order=options.order,
         binary=options.binary,
         **dict(zip(keys, options.bits, strict=True)),
@@ -251,7 +259,7 @@ def train(options: argparse.Namespace, command: str, console: Console) -> Path:
     except (ValueError, TypeError) as error:
         raise UserError(str(error)) from None
     device = device_of(options.device)
-    training, validation = read_training(options.data)
+    training, validation = read_training(options.data, options.data_set)
     if options.quick:
         training = Images(training.pixels[:2048], training.labels[:2048])
         validation = Images(validation.pixels[:500], validation.labels[:500])
@@ -280,13 +288,16 @@ def train(options: argparse.Namespace, command: str, console: Console) -> Path:
         "seed": options.seed,
         "epochs": recipe.epochs,
         "hardware": hardware(device),
+        "data_set": options.data_set,
         "recipe": options.recipe,
         "validation_top1": round(trainer.history[-1].validation, 2),
     }
-    test = read_test(options.data)
+    test = read_test(options.data, options.data_set)
     if options.quick:
         test = Images(test.pixels[:500], test.labels[:500])
-    network = finish(export(trainer.network, name), trainer.network, test.to(device), facts)
+    classes = DATA_SETS[options.data_set].classes
+    exported = export(trainer.network, name, classes)
+    network = finish(exported, trainer.network, test.to(device), facts)
     unquantised = base.with_name(base.name + ".float.pt")
     if unquantised.exists():
         trainer.load(unquantised)

@@ -23,19 +23,23 @@ from model.resnet import ResNet, Shape
 __all__ = ["RECIPES", "Epoch", "Recipe", "Trainer", "accuracy", "reuse_memory"]
 
 
+OPTIMISERS = ("muon", "sgd")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained. Shares are parts of all training steps, 0 to 1."""
 
     epochs: int = 60
     batch: int = 128
-    learning_rate: float = 0.01  # at its highest, of the convolutions' weights, by Muon
+    optimiser: str = "muon"  # of the convolutions' weights; "sgd": of everything alike
+    learning_rate: float = 0.01  # at its highest, of the convolutions' weights
     other_rate: float = 0.1  # of everything else, by stochastic gradient descent
     warmup: float = 0.05  # share in which it rises linearly; it then falls linearly to 0
     steps_down: tuple[float, ...] = ()  # instead: constant, and divided by 10 at these shares
-    momentum: float = 0.95  # of Muon, Nesterov's
+    momentum: float = 0.95  # of the convolutions' weights, Nesterov's
     other_momentum: float = 0.9  # of the rest, Nesterov's
-    weight_decay: float = 5e-4  # of the classifier's weights; the others are normalised
+    weight_decay: float = 5e-4  # of the classifier's weights; by Muon the others are normalised
     label_smoothing: float = 0.0
     t_initial: float = 1.0  # temperature of σ_t at the first step
     t_final: float = 100.0  # and at the last one before the winner-takes-all
@@ -44,6 +48,8 @@ class Recipe:
     freeze: float = 0.95  # share after which batch statistics stay as they are
 
     def __post_init__(self):
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"Optimiser must be {' or '.join(OPTIMISERS)}, not {self.optimiser}")
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise ValueError(
@@ -72,18 +78,20 @@ class Recipe:
         return max((1 - share) / max(1 - self.warmup, 1e-9), 1e-3)
 
 
+FLOATING = {"t_final": 1000.0, "soft": 1.0, "quantise": 1.0, "freeze": 1.0}
 RECIPES = {
     "default": Recipe(),
-    # Epochs, steps of the rate and temperatures of arXiv 2012.01509, section IV, in floating point
-    # (its optimiser was SGD throughout); it writes no network file.
+    # These stay in floating point and write no network file. `float` is a short one by Muon;
+    # `paper` has the epochs, rates and temperatures of arXiv 2012.01509, section 5.
+    "float": Recipe(epochs=10, learning_rate=0.02, **FLOATING),
     "paper": Recipe(
         epochs=300,
+        optimiser="sgd",
+        learning_rate=0.1,
+        momentum=0.9,
         steps_down=(1 / 3, 2 / 3),
         warmup=0,
-        t_final=1000.0,
-        soft=1.0,
-        quantise=1.0,
-        freeze=1.0,
+        **FLOATING,
     ),
 }
 
@@ -126,6 +134,24 @@ def accuracy(network: ResNet, images: Images, batch: int = 500) -> float:
     return 100 * right / len(images)
 
 
+def optimisers(network: ResNet, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
+    """Of the convolutions' weights, and of the rest."""
+    matrices = [layer.weight for layer in network.layers]
+    decayed = {"params": [network.classifier.weight], "weight_decay": recipe.weight_decay}
+    vectors = {"params": [p for p in network.parameters() if p.dim() == 1]}
+    keywords = {"lr": recipe.learning_rate, "momentum": recipe.momentum}
+    if recipe.optimiser == "muon":
+        first = torch.optim.Muon(matrices, weight_decay=0.0, **keywords)
+    else:
+        first = torch.optim.SGD(
+            matrices, weight_decay=recipe.weight_decay, nesterov=True, **keywords
+        )
+    rest = torch.optim.SGD(
+        [vectors, decayed], lr=recipe.other_rate, momentum=recipe.other_momentum, nesterov=True
+    )
+    return first, rest
+
+
 class Trainer:
     """A network in training.
 
@@ -150,25 +176,7 @@ class Trainer:
         self.shape, self.recipe, self.seed, self.device = shape, recipe, seed, device
         torch.manual_seed(seed)
         self.network = ResNet(shape).to(device)
-        matrices = [layer.weight for layer in self.network.layers]
-        vectors = [p for p in self.network.parameters() if p.dim() == 1]
-        self.optimisers = (
-            torch.optim.Muon(
-                matrices, lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=0.0
-            ),
-            torch.optim.SGD(
-                [
-                    {"params": vectors},
-                    {
-                        "params": [self.network.classifier.weight],
-                        "weight_decay": recipe.weight_decay,
-                    },
-                ],
-                lr=recipe.other_rate,
-                momentum=recipe.other_momentum,
-                nesterov=True,
-            ),
-        )
+        self.optimisers = optimisers(self.network, recipe)
         self.packed = pack(training.pixels).to(device)
         self.labels = training.labels.to(device)
         self.validation = validation.to(device)
@@ -227,8 +235,9 @@ class Trainer:
             loss.backward()
             for optimiser in self.optimisers:
                 optimiser.step()
-            for layer in self.network.layers:
-                layer.normalise()
+            if self.recipe.optimiser == "muon":
+                for layer in self.network.layers:
+                    layer.normalise()
             losses += value
             right += int((logits.argmax(1) == labels).sum())
             advance(value)

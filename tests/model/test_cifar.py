@@ -1,4 +1,7 @@
-"""Reader of CIFAR-10's binary version, split and augmentation, on generated files."""
+"""Reader of CIFAR-10, CIFAR-100 and CIFAR-FS, split and augmentation, on generated files."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,16 +11,37 @@ from model import cifar
 from model.errors import UserError
 
 
+def write(folder, name, data, units, labels):
+    """A file of `units` × 20 records of random pixels; `labels(i)` gives their label bytes."""
+    rng = np.random.default_rng(len(name))
+    records = rng.integers(0, 256, (units * 20, data.record), dtype=np.uint8)
+    for number, record in enumerate(records):
+        record[: len(data.labels)] = labels(number)
+    records.tofile(folder / name)
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A data set of 20 images a file, in the official layout."""
+    """A CIFAR-10 of 20 images a file, in the official layout."""
     monkeypatch.setattr(cifar, "RECORDS", 20)
-    rng = np.random.default_rng(3)
-    for name in (*cifar.TRAINING_FILES, *cifar.TEST_FILES):
-        records = rng.integers(0, 256, (20, cifar.RECORD), dtype=np.uint8)
+    data = cifar.DATA_SETS["cifar10"]
+    for seed, name in enumerate((*cifar.TRAINING_FILES, *cifar.TEST_FILES)):
+        rng = np.random.default_rng(seed)
+        records = rng.integers(0, 256, (20, data.record), dtype=np.uint8)
         records[:, 0] = np.arange(20) % 10
         records.tofile(tmp_path / name)
     return tmp_path
+
+
+@pytest.fixture
+def folder_100(tmp_path_factory, monkeypatch):
+    """A CIFAR-100 of 100 training and 20 test images: classes 0 to 99, and 5, 10, … 100 − 5."""
+    monkeypatch.setattr(cifar, "RECORDS", 20)
+    place = tmp_path_factory.mktemp("cifar100")
+    data = cifar.DATA_SETS["cifar100"]
+    write(place, "train.bin", data, 5, lambda i: (i % 20, i))
+    write(place, "test.bin", data, 1, lambda i: (i, 5 * i))
+    return place
 
 
 def test_planes_become_channels(folder):
@@ -71,6 +95,105 @@ def test_damaged_files(folder, damage, text):
 def test_missing_folder(tmp_path):
     with pytest.raises(UserError, match="does not exist: get https"):
         cifar.read_training(tmp_path / "none")
+
+
+def test_cifar100_has_fine_labels_behind_coarse_ones(folder_100):
+    raw = np.fromfile(folder_100 / "test.bin", np.uint8).reshape(20, 2 + 3072)
+    images = cifar.read_test(folder_100, "cifar100")
+    assert images.labels.tolist() == [5 * i for i in range(20)]
+    assert np.array_equal(images.pixels[7, 2, 31, 1].numpy(), raw[7, 2 + 1024 + 2 * 32 + 31])
+    assert np.array_equal(
+        images.pixels.numpy(), raw[:, 2:].reshape(20, 3, 32, 32).transpose(0, 2, 3, 1)
+    )
+    training, validation = cifar.read_training(folder_100, "cifar100", validation=30)
+    assert (len(training), len(validation)) == (70, 30)
+    assert sorted([*training.labels.tolist(), *validation.labels.tolist()]) == list(range(100))
+
+
+def test_cifar100_splits_like_cifar10(folder_100):
+    """The same seed picks the same places of the files, whatever the data set."""
+    _, validation = cifar.read_training(folder_100, "cifar100", validation=30)
+    order = torch.randperm(100, generator=torch.Generator().manual_seed(0))
+    assert validation.labels.tolist() == order[:30].tolist()
+
+
+@pytest.mark.parametrize(
+    "place, value, text",
+    [(0, 20, "has label 20, not 0 to 19: get https"), (1, 100, "has label 100, not 0 to 99")],
+)
+def test_cifar100_labels_out_of_range(folder_100, place, value, text):
+    raw = bytearray((folder_100 / "test.bin").read_bytes())
+    raw[3074 * 4 + place] = value
+    (folder_100 / "test.bin").write_bytes(raw)
+    with pytest.raises(UserError, match=text):
+        cifar.read_test(folder_100, "cifar100")
+
+
+def test_cifar100_damaged(folder_100):
+    path = folder_100 / "train.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match="CIFAR-100 file .*train.bin is truncated: 307399 bytes"):
+        cifar.read_training(folder_100, "cifar100")
+    path.unlink()
+    with pytest.raises(UserError, match="train.bin is missing: get .*cifar-100-binary.tar.gz"):
+        cifar.read_training(folder_100, "cifar100")
+
+
+def test_folder_of_the_other_data_set(folder, folder_100, tmp_path_factory):
+    with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100: get .*cifar-100-binary"):
+        cifar.read_test(folder, "cifar100")
+    with pytest.raises(UserError, match="holds CIFAR-100, not CIFAR-10: get .*cifar-10-binary"):
+        cifar.read_test(folder_100)
+    above = tmp_path_factory.mktemp("above")
+    (above / "cifar-100-binary").symlink_to(folder_100)
+    with pytest.raises(UserError, match="holds CIFAR-100, not CIFAR-10"):
+        cifar.read_test(above)
+    (above / "cifar-10-batches-bin").symlink_to(folder)
+    assert len(cifar.read_test(above)) == len(cifar.read_test(above, "cifar100")) == 20
+
+
+def test_unknown_data_set(folder):
+    with pytest.raises(UserError, match="Data set 'cifar1O': did you mean cifar10?"):
+        cifar.read_test(folder, "cifar1O")
+
+
+def test_data_set_of_classes():
+    for name, data in cifar.DATA_SETS.items():
+        assert cifar.data_set_of(list(data.classes)) == name
+        assert len(set(data.classes)) == len(data.classes) == data.labels[-1]
+    with pytest.raises(
+        UserError, match="The 3 classes are not those of a known data set: CIFAR-10"
+    ):
+        cifar.data_set_of(["a", "b", "c"])
+
+
+def test_few_shot_split_is_a_partition_of_the_classes():
+    parts = [cifar.few_shot_classes(part) for part in cifar.FEW_SHOT_PARTS]
+    assert [len(part) for part in parts] == [64, 16, 20]
+    assert sorted(name for part in parts for name in part) == list(
+        cifar.DATA_SETS["cifar100"].classes
+    )
+    stored = json.loads((Path(cifar.__file__).parent / "cifar_fs.json").read_text())
+    assert tuple(stored) == cifar.FEW_SHOT_PARTS
+    with pytest.raises(UserError, match="Part 'tests' of CIFAR-FS: did you mean test?"):
+        cifar.few_shot_classes("tests")
+
+
+@pytest.mark.parametrize("part", cifar.FEW_SHOT_PARTS)
+def test_few_shot_takes_both_files_and_renumbers(folder_100, part):
+    images = cifar.read_few_shot(folder_100, part)
+    names, classes = cifar.few_shot_classes(part), cifar.DATA_SETS["cifar100"].classes
+    everything = []
+    for name in ("train.bin", "test.bin"):
+        for record in np.fromfile(folder_100 / name, np.uint8).reshape(-1, 3074):
+            if classes[record[1]] in names:
+                everything.append((names.index(classes[record[1]]), record[2:].tobytes()))
+    found = [
+        (label, image.permute(2, 0, 1).contiguous().numpy().tobytes())
+        for label, image in zip(images.labels.tolist(), images.pixels, strict=True)
+    ]
+    assert found == everything
+    assert set(images.labels.tolist()) == set(range(len(names)))
 
 
 def test_augmented_images_are_crops_and_flips():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from model import oracle
+from model.cifar import CLASSES
 from model.errors import UserError
 from model.export import export
 from model.network import validate
@@ -57,6 +58,59 @@ def test_group_sizes_for_all_stages_or_layers(given, expected):
     assert shape_of("resnet8", group_sizes=given).group_sizes == expected
 
 
+@pytest.mark.parametrize(
+    "name, layers, multiplications",
+    [
+        ("resnet20", 19, 40_812_544),  # 40.55 M with parameter-free shortcuts, and two projections
+        ("resnet18", 17, 555_417_600),
+        ("resnet34", 33, 1_159_397_376),
+        ("resnet50", 49, 1_297_809_408),  # arXiv 2012.01509, table 1, ℓ = 1
+    ],
+)
+def test_networks_of_the_paper_have_their_published_size(name, layers, multiplications):
+    """Dense multiplications of the convolutions, padding counted, as peers publish them."""
+    convolutions = shape_of(name).convolutions()
+    assert len(convolutions) == layers
+    found = sum(
+        c.output_size**2
+        * c.channels
+        * (c.inputs * c.kernel**2 + (c.shortcut_channels if c.projects else 0))
+        for c in convolutions
+    )
+    assert found == multiplications
+
+
+def test_bottlenecks_have_their_stride_in_the_middle():
+    shape = shape_of("resnet50", width=4, group_sizes=(1,))
+    first = [c for c in shape.convolutions() if c.name.startswith("stage2.block1.")]
+    assert [(c.kernel, c.stride, c.channels, c.size) for c in first] == [
+        (1, 1, 8, 32),
+        (3, 2, 8, 32),
+        (1, 1, 32, 16),
+    ]
+    assert first[2].projects and first[2].shortcut_stride == 2
+
+
+def test_layers_after_an_addition_may_stay_dense():
+    shape = shape_of("resnet50", width=4, group_sizes=(2, 4, 4, 4, 4), dense_sums=True)
+    sizes = {c.group_size for c in shape.convolutions() if c.shortcut is not None}
+    others = {c.group_size for c in shape.convolutions() if c.shortcut is None}
+    assert sizes == {1} and others == {2, 4}
+
+
+def test_features_are_what_the_classifier_reads():
+    network = ready(shape_of("resnet20", width=4, size=16))
+    network.mode.quantised = False
+    x = pixels(2, 16)
+    with torch.no_grad():
+        features = network.features(x)
+        last = network.activations(x)[-1]
+        weights = network.classifier.weight / network.classifier.unit
+        logits = features @ weights.T + network.classifier.bias
+        assert torch.allclose(network(x), logits, rtol=1e-4, atol=1e-5)
+    assert features.shape == (2, 16) and last.shape == (2, 16, 4, 4)
+
+
 def test_groups_by_number():
     assert shape_of("resnet8", groups=(4,)).group_sizes == (4, 4, 4, 8, 8, 16, 16)
 
@@ -103,13 +157,19 @@ def test_wrong_shapes(call, error, text):
         Shape(
             8, (Stage(8, blocks=2), Stage(16, blocks=2, stride=2)), (2,) * 9, stem_stride=2, size=16
         ),
+        Shape(
+            8,
+            (Stage(4, blocks=2, bottleneck=True), Stage(8, stride=2, bottleneck=True)),
+            (2, 2, 4, 1, 2, 4, 1, 4, 2, 8),
+            size=8,
+        ),
     ],
-    ids=["mixed", "dense-after", "twelve", "binary", "dham8", "deep"],
+    ids=["mixed", "dense-after", "twelve", "binary", "dham8", "deep", "bottleneck"],
 )
 def test_export_equals_the_oracle_level_for_level(shape):
     """Every layer's records and the logits, training model against integers of the file."""
     network = ready(shape)
-    integers = export(network, "test")
+    integers = export(network, "test", CLASSES)
     validate(integers)
     x = pixels(2, shape.size)
     result = oracle.run(integers, x.permute(0, 2, 3, 1).numpy().astype(np.uint8))
@@ -131,7 +191,7 @@ def test_export_equals_the_oracle_level_for_level(shape):
 
 def test_export_needs_a_quantised_network():
     with pytest.raises(ValueError, match="must be quantised"):
-        export(ResNet(shape_of("resnet8")), "test")
+        export(ResNet(shape_of("resnet8")), "test", CLASSES)
 
 
 def test_every_known_network_has_its_default_group_sizes():

@@ -43,7 +43,7 @@ def data(tmp_path, monkeypatch):
         )
     monkeypatch.setattr(cifar, "RECORDS", 64)
     monkeypatch.setattr(
-        train, "read_training", lambda folder: cifar.read_training(folder, validation=64)
+        train, "read_training", lambda *which: cifar.read_training(*which, validation=64)
     )
     monkeypatch.setitem(RECIPES, "default", Recipe(epochs=4, batch=32, other_rate=0.05))
     return folder
@@ -114,6 +114,16 @@ def test_schedules():
 def test_paper_recipe_divides_the_rate_by_ten():
     rates = [RECIPES["paper"].rate(epoch / 300) for epoch in (0, 99, 101, 199, 201)]
     assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_sgd_learns_and_leaves_the_length_of_the_weights_alone():
+    run = trainer(epochs=3, optimiser="sgd", learning_rate=0.05, soft=1.0, quantise=1.0, freeze=1.0)
+    length = run.network.layers[0].weight.norm().item()
+    losses = [run.train_epoch().loss for _ in range(3)]
+    assert losses[-1] < losses[0]
+    assert run.network.layers[0].weight.norm().item() != pytest.approx(length, rel=1e-6)
+    with pytest.raises(ValueError, match="Optimiser must be muon or sgd, not adam"):
+        Recipe(optimiser="adam")
 
 
 def test_nan_stops(monkeypatch):
