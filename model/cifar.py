@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from model.errors import UserError, nearest
+from model.network import Network
 
 __all__ = [
     "CLASSES",
@@ -26,6 +27,7 @@ __all__ = [
     "DataSet",
     "Images",
     "augment",
+    "check_input",
     "data_set_of",
     "few_shot_classes",
     "pack",
@@ -147,6 +149,15 @@ def data_set_of(classes: Sequence[str]) -> str:
             return name
     known = ", ".join(f"{data.title} ({len(data.classes)})" for data in DATA_SETS.values())
     raise UserError(f"The {len(classes)} classes are not those of a known data set: {known}")
+
+
+def check_input(network: Network, file: str) -> None:
+    """Refuse, with ``UserError``, a `network` that takes other images than the data sets'."""
+    if tuple(network.input_shape) != (32, 32, 3) or network.input_bits != 8:
+        raise UserError(
+            f"{file} takes images of {'x'.join(map(str, network.input_shape))}, "
+            f"{network.input_bits} bits; those of CIFAR are 32x32x3, 8 bits"
+        )
 
 
 def read_file(path: Path, data: DataSet, units: int) -> tuple[np.ndarray, np.ndarray]:

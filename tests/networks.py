@@ -52,6 +52,7 @@ class Limits:
     bias_bits: int = 20  # signed
     multiplier: tuple[int, int] = (16, 65535)
     factor: int = 2047  # identity residual, 0 to this
+    negative_factors: bool = False  # and from minus this on
     scaled_weight_bits: int = 8  # weight bits + projection exponent, at most
     square_kernels: bool = False
     binary: bool = True  # layers that put 1 for Q > 0
@@ -317,7 +318,8 @@ def _conv(build, source, geometry, channels=None, identity=None, projection=None
         )
     if identity is not None:
         largest = build.pick((limits.factor, 64, 8))
-        factor = rng.integers(0, min(largest, limits.factor) + 1, channels)
+        largest = min(largest, limits.factor)
+        factor = rng.integers(-largest * limits.negative_factors, largest + 1, channels)
         if build.chance(0.3):
             factor[:] = factor[0]
         conv["identity"] = Identity(source=identity, factor=factor)

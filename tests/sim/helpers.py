@@ -11,12 +11,30 @@ from model.network import Golden, Network, record_digest
 from sim.verify import Stimulus, expect
 from tests.networks import Limits, images_for, random_network
 
-__all__ = ["BOARD_LIMITS", "GENERIC", "fitting", "small_network", "stimulus", "with_golden"]
+__all__ = [
+    "BOARD_LIMITS",
+    "GENERIC",
+    "LARGE",
+    "LARGE_LIMITS",
+    "fitting",
+    "small_network",
+    "stimulus",
+    "with_golden",
+]
 
 #: Memories large enough for every network that `tests.networks` draws.
 GENERIC = Capability(
     family="generic", winner_bits=4, weight_words=16384, activation_words=4096,
     parameter_words=512, layer_entries=16,
+)  # fmt: skip
+#: Fewer lanes than a group is long, and memories for images and layers of real size.
+LARGE = Capability(
+    family="generic", lanes=8, winner_bits=4, accumulator_bits=26, size_bits=7,
+    weight_words=32768, activation_words=16384, parameter_words=1024, image_bytes=3 * 64 * 64,
+)  # fmt: skip
+LARGE_LIMITS = Limits(
+    winner_bits=4, accumulator_bits=26, min_pixels=40, max_pixels=64, channels=64, classes=100,
+    kernel=3, layers=3, negative_factors=True,
 )  # fmt: skip
 #: What fits the boards' capability.
 BOARD_LIMITS = Limits(winner_bits=2)

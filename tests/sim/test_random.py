@@ -9,7 +9,16 @@ from model.network import load
 from sim.verify import golden, verify, verify_all
 from tests import independent_writer
 from tests.networks import Limits, networks
-from tests.sim.helpers import BOARD_LIMITS, GENERIC, fitting, small_network, stimulus, with_golden
+from tests.sim.helpers import (
+    BOARD_LIMITS,
+    GENERIC,
+    LARGE,
+    LARGE_LIMITS,
+    fitting,
+    small_network,
+    stimulus,
+    with_golden,
+)
 
 
 def check(model, found, directory, frames=3):
@@ -41,6 +50,21 @@ def test_random_networks(generic_model, tmp_path):
 @pytest.mark.parametrize("first", range(1000, 2000, 200))
 def test_many_random_networks(generic_model, tmp_path, first):
     check(generic_model, fitting(100, first, GENERIC), tmp_path)
+
+
+def test_large_networks(large_model, tmp_path):
+    """Groups longer than the lanes, up to 100 classes and 64 pixels, negative factors."""
+    found = fitting(5, 0, LARGE, LARGE_LIMITS)
+    layers = [layer for _, network in found for layer in network.convs]
+    assert any(layer.group_size > LARGE.lanes for layer in layers)
+    assert any(layer.identity and layer.identity.factor.min() < 0 for layer in layers)
+    assert max(network.classifier.channels for _, network in found) > 50
+    check(large_model, found, tmp_path, frames=2)
+
+
+@pytest.mark.slow
+def test_many_large_networks(large_model, tmp_path):
+    check(large_model, fitting(60, 100, LARGE, LARGE_LIMITS), tmp_path, frames=2)
 
 
 @settings(
