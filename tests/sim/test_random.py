@@ -64,7 +64,7 @@ def test_large_networks(large_model, tmp_path):
 
 @pytest.mark.slow
 def test_many_large_networks(large_model, tmp_path):
-    check(large_model, fitting(60, 100, LARGE, LARGE_LIMITS), tmp_path, frames=2)
+    check(large_model, fitting(30, 100, LARGE, LARGE_LIMITS), tmp_path, frames=2)
 
 
 @settings(
