@@ -1,0 +1,514 @@
+"""``python -m model.wins FILE --data DIR``: which feature map of each group wins how often.
+
+Figures 2 to 4 of arXiv 2012.01509: the share of wins of each map within its group, for all images
+and for two classes side by side. A pixel where a group is silent (its value is 0) counts for none
+of its maps; how many those are is reported beside. Counts come from the integer reference of a
+network file (`network_wins`) or from the activations of a trained torch network (`torch_wins`).
+
+In the output folder: wins.jsonl (a line for each layer, and for each layer and class), wins.md, and
+each grouped layer's figures as PNG and SVG.
+"""
+
+import argparse
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from model._torch import torch
+from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
+from model.errors import UserError, nearest, run_cli
+from model.network import Network
+from model.reference import Reference
+from model.show import open_network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Wins",
+    "classes_figure",
+    "count_wins",
+    "layer_figure",
+    "main",
+    "markdown",
+    "network_wins",
+    "records_of",
+    "torch_wins",
+    "write_figure",
+]
+
+SHOWN = 12  # groups that a figure draws one by one
+COLOURS = ("tab:blue", "tab:orange")
+
+
+def records_of(activation: torch.Tensor, group_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(values, winners) [N, H, W, G] of a layer's output [N, C, H, W]: the first maximum, if > 0.
+
+    A silent group has value 0 and winner 0.
+    """
+    if activation.dim() != 4 or activation.shape[1] % group_size:
+        raise ValueError(
+            f"Activations must be [N, C, H, W] with C a multiple of {group_size}, "
+            f"not {list(activation.shape)}"
+        )
+    grouped = activation.unflatten(1, (-1, group_size)).permute(0, 3, 4, 1, 2)  # [N, H, W, G, ℓ]
+    values = grouped.amax(-1).clamp(min=0)
+    winners = grouped.argmax(-1)  # the first: see the tests of model.activation
+    return values, torch.where(values > 0, winners, 0)
+
+
+def count_wins(
+    values: torch.Tensor,
+    winners: torch.Tensor,
+    group_size: int,
+    labels: torch.Tensor,
+    classes: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Wins of each map, and silent pixels of each group, over one batch.
+
+    Parameters
+    ----------
+    values, winners : Tensor
+        [N, H, W, G], the records of one layer.
+    labels : Tensor
+        int64 [N], each image's class, 0 to `classes` − 1.
+
+    Returns
+    -------
+    counts : Tensor
+        int64 [classes, G, ℓ]: pixels that a map won.
+    silent : Tensor
+        int64 [classes, G]: pixels where the group's value is 0.
+    """
+    if values.dim() != 4 or values.shape != winners.shape or len(values) != len(labels):
+        raise ValueError(
+            f"Values, winners and labels do not fit: {list(values.shape)}, "
+            f"{list(winners.shape)}, {list(labels.shape)}"
+        )
+    groups = values.shape[-1]
+    for what, numbers, count in (("Winners", winners, group_size), ("Labels", labels, classes)):
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < count:
+            raise ValueError(f"{what} must be 0 to {count - 1}")
+    place = labels.view(-1, 1, 1, 1) * groups + torch.arange(groups, device=labels.device)
+    place = place.to(values.device).expand(values.shape)
+    active = values > 0
+    counts = (place * group_size + winners)[active].bincount(
+        minlength=classes * groups * group_size
+    )
+    silent = place[~active].bincount(minlength=classes * groups)
+    return counts.view(classes, groups, group_size), silent.view(classes, groups)
+
+
+@dataclass
+class Wins:
+    """Wins in one layer, counted batch by batch.
+
+    Attributes
+    ----------
+    name : str
+        The layer's.
+    group_size, groups, classes : int
+        ℓ, the number of groups, and the number of classes of the images.
+    counts, silent : Tensor
+        int64 [classes, groups, ℓ] and [classes, groups], as `count_wins` gives them, on the CPU.
+    """
+
+    name: str
+    group_size: int
+    groups: int
+    classes: int
+    counts: torch.Tensor = field(init=False)
+    silent: torch.Tensor = field(init=False)
+
+    def __post_init__(self):
+        shape = (self.classes, self.groups, self.group_size)
+        self.counts = torch.zeros(shape, dtype=torch.int64)
+        self.silent = torch.zeros(shape[:2], dtype=torch.int64)
+
+    def add(self, values: torch.Tensor, winners: torch.Tensor, labels: torch.Tensor) -> None:
+        """Count one batch: `values` and `winners` [N, H, W, G], `labels` [N]."""
+        counts, silent = count_wins(values, winners, self.group_size, labels, self.classes)
+        self.counts += counts.cpu()
+        self.silent += silent.cpu()
+
+    def _of(self, counts, label):
+        return counts.sum(0) if label is None else counts[label]
+
+    def pixels(self, label: int | None = None) -> int:
+        """Pixels of all images, or of those of one class: wins and silence of any one group."""
+        return int(self._of(self.counts, label)[0].sum() + self._of(self.silent, label)[0])
+
+    def per_map(self, label: int | None = None) -> torch.Tensor:
+        """int64 [C]: pixels that each feature map won, in the order of the maps."""
+        return self._of(self.counts, label).flatten()
+
+    def shares(self, label: int | None = None) -> torch.Tensor:
+        """float64 [G, ℓ]: share of the group's wins that each map has; 0 for a group without."""
+        counts = self._of(self.counts, label).double()
+        return counts / counts.sum(1, keepdim=True).clamp(min=1)
+
+    def silent_share(self, label: int | None = None) -> torch.Tensor:
+        """float64 [G]: share of the pixels where the group is silent."""
+        return self._of(self.silent, label).double() / max(self.pixels(label), 1)
+
+    def entropy(self, label: int | None = None) -> torch.Tensor:
+        """float64 [G], in bits: 0 where one map wins everywhere, log₂ ℓ where all win alike."""
+        shares = self.shares(label)
+        return -torch.special.xlogy(shares, shares).sum(1) / math.log(2) + 0.0
+
+    def never(self, label: int | None = None) -> list[int]:
+        """Numbers of the feature maps (0 to C − 1) that win nowhere."""
+        return (self.per_map(label) == 0).nonzero().flatten().tolist()
+
+    def distance(self, first: int, second: int) -> torch.Tensor:
+        """float64 [G]: share of the wins that would have to change maps between two classes."""
+        return (self.shares(first) - self.shares(second)).abs().sum(1) / 2
+
+
+def network_wins(
+    network: Network,
+    images: Images,
+    layers: Sequence[str] | None = None,
+    *,
+    batch: int = 50,
+    advance: Callable[[int], object] | None = None,
+) -> list[Wins]:
+    """Wins in the convolutions of a network file (all, or those named), by the integer reference.
+
+    Labels must be those of the network's classes; `advance` is called with the number of images
+    after each batch.
+    """
+    names = [layer.name for layer in network.convs]
+    for name in layers or ():
+        if name not in names:
+            raise UserError(f"Layer {name!r}: {nearest(name, names)}")
+    found = {
+        index: Wins(layer.name, layer.group_size, layer.channels // layer.group_size,
+                    len(network.classes))
+        for index, layer in enumerate(network.convs)
+        if layers is None or layer.name in layers
+    }  # fmt: skip
+    reference = Reference(network)
+    for first in range(0, len(images), batch):
+        part = slice(first, first + batch)
+        records = reference(images.pixels[part].cpu().numpy()).records
+        for index, wins in found.items():
+            values, winners = records[index].value, records[index].winner
+            labels = images.labels[part].cpu()
+            wins.add(torch.from_numpy(values), torch.from_numpy(winners), labels)
+        if advance is not None:
+            advance(len(images.labels[part]))
+    return list(found.values())
+
+
+@torch.no_grad()
+def torch_wins(
+    activations: Callable[[torch.Tensor], Sequence[torch.Tensor]],
+    layers: Sequence[tuple[str, int]],
+    images: Images,
+    classes: int,
+    *,
+    batch: int = 250,
+    advance: Callable[[int], object] | None = None,
+) -> list[Wins]:
+    """Wins in the layers of a trained torch network.
+
+    Parameters
+    ----------
+    activations : callable
+        uint8 [B, H, W, C] to each layer's output [B, C, H, W], the winners' values kept, in order.
+    layers : sequence of (str, int)
+        Name and ℓ of each of these outputs.
+    """
+    found: list[Wins] = []
+    for first in range(0, len(images), batch):
+        outputs = activations(images.pixels[first : first + batch])
+        if not found:
+            found = [
+                Wins(name, size, output.shape[1] // size, classes)
+                for (name, size), output in zip(layers, outputs, strict=True)
+            ]
+        labels = images.labels[first : first + batch]
+        for wins, output in zip(found, outputs, strict=True):
+            wins.add(*records_of(output, wins.group_size), labels.to(output.device))
+        if advance is not None:
+            advance(len(labels))
+    return found
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def _canvas(title, panels):
+    """A figure with two wide panels above and `panels` small ones below; all the axes."""
+    from matplotlib.figure import Figure
+
+    rows = -(-panels // 4)
+    figure = Figure(figsize=(10, 3 + 1.8 * rows), layout="constrained")
+    figure.suptitle(title, fontsize="medium")
+    grid = figure.add_gridspec(rows + 1, 4, height_ratios=[1.6, *[1] * rows])
+    wide = [figure.add_subplot(grid[0, :2]), figure.add_subplot(grid[0, 2:])]
+    small = [figure.add_subplot(grid[1 + index // 4, index % 4]) for index in range(panels)]
+    return figure, wide, small
+
+
+def _stack(axes, wins, label, order, title):
+    """Every group as one column: the shares of its maps, stacked in `order` [G, ℓ]."""
+    from matplotlib import colormaps
+
+    _group_axis(axes, wins)
+    shares = wins.shares(label).gather(1, order)
+    edges = torch.arange(wins.groups + 1).numpy() - 0.5
+    bottom = torch.zeros(wins.groups, dtype=torch.float64)
+    colours = colormaps["viridis"]
+    for rank in range(wins.group_size):
+        top = bottom + shares[:, rank]
+        colour = colours(rank / max(wins.group_size - 1, 1))
+        axes.stairs(top.numpy(), edges, baseline=bottom.numpy(), fill=True, color=colour)
+        bottom = top
+    axes.plot(
+        wins.silent_share(label).tolist(), ".", color="tab:red", markersize=3, label="silent pixels"
+    )
+    axes.set(ylabel="share of wins", ylim=(0, 1))
+    axes.set_title(title, fontsize="medium")
+    axes.legend(fontsize="x-small", loc="upper right")
+
+
+def _group_axis(axes, wins):
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(xlabel="group", xlim=(-0.5, wins.groups - 0.5))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _bars(axes, wins, group, order, series):
+    """One group's shares, a bar for each map and each of `series`: (label, colour, name)."""
+    names = [str(number) for number in order[group].tolist()]
+    width = 0.8 / len(series)
+    for index, (label, colour, name) in enumerate(series):
+        shares = wins.shares(label)[group, order[group]].tolist()
+        places = [rank + (index - (len(series) - 1) / 2) * width for rank in range(len(names))]
+        axes.bar(places, shares, width, color=colour, label=name)
+    axes.axhline(1 / wins.group_size, color="grey", linewidth=0.8, linestyle=":")
+    step = -(-len(names) // 16)
+    axes.set_xticks(range(0, len(names), step), names[::step], fontsize="x-small")
+    axes.tick_params(axis="y", labelsize="x-small")
+    silent = " and ".join(f"{100 * wins.silent_share(s[0])[group]:.0f}" for s in series)
+    axes.set_title(f"group {group}: silent {silent} %", fontsize="small")
+
+
+def _grouped(wins):
+    if wins.group_size == 1:
+        raise ValueError(f"Layer {wins.name} is dense (ℓ = 1): its groups have nothing to win")
+    return f"layer {wins.name}: {wins.groups} groups of ℓ = {wins.group_size} maps"
+
+
+def layer_figure(wins: Wins, title: str) -> "Figure":
+    """Share of wins of each map within its group, sorted, for all images.
+
+    Above: every group, as a stack with silence as dots, and the entropy of its wins. Below: up to
+    `SHOWN` groups, from the least to the most even one; the dotted line is 1 / ℓ. Bars are named by
+    the map's number in its group.
+    """
+    subtitle = _grouped(wins)
+    entropy = wins.entropy()
+    ranked = entropy.argsort(stable=True)
+    count = min(SHOWN, wins.groups)
+    chosen = ranked[torch.linspace(0, wins.groups - 1, count).round().long()].tolist()
+    figure, (stack, other), panels = _canvas(f"{title}\n{subtitle}", count)
+    order = wins.shares().argsort(dim=1, descending=True, stable=True)
+    _stack(stack, wins, None, order, "all groups, maps sorted")
+    _group_axis(other, wins)
+    other.stairs(entropy.numpy(), torch.arange(wins.groups + 1).numpy() - 0.5, fill=True)
+    other.axhline(math.log2(wins.group_size), color="grey", linewidth=0.8, linestyle=":")
+    other.set_ylabel("entropy of wins, bits")
+    for axes, group in zip(panels, chosen, strict=True):
+        _bars(axes, wins, group, order, [(None, COLOURS[0], "all")])
+    return figure
+
+
+def classes_figure(
+    wins: Wins, pair: tuple[int, int], names: tuple[str, str], title: str
+) -> "Figure":
+    """The same for two classes side by side; `pair` are their labels.
+
+    Maps are in the same order for both: that of all images. Below are the groups in which the two
+    differ the most.
+    """
+    subtitle = _grouped(wins)
+    order = wins.shares().argsort(dim=1, descending=True, stable=True)
+    count = min(SHOWN, wins.groups)
+    chosen = wins.distance(*pair).argsort(descending=True, stable=True)[:count].tolist()
+    figure, wide, panels = _canvas(f"{title}\n{subtitle}", count)
+    for axes, label, name in zip(wide, pair, names, strict=True):
+        _stack(axes, wins, label, order, name)
+    series = list(zip(pair, COLOURS, names, strict=True))
+    for axes, group in zip(panels, chosen, strict=True):
+        _bars(axes, wins, group, order, series)
+    panels[0].legend(fontsize="x-small")
+    return figure
+
+
+def write_figure(figure: "Figure", stem: Path) -> list[Path]:
+    """Write `figure` as `stem`.png and `stem`.svg: the same bytes for the same figure."""
+    import matplotlib
+
+    paths = []
+    engine = figure.get_layout_engine()
+    if engine is not None:  # once for both files: it takes most of the time
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
+        path = stem.with_name(f"{stem.name}.{kind}")
+        temporary = path.with_name(path.name + ".tmp")
+        try:
+            with matplotlib.rc_context({"svg.hashsalt": "wins", "svg.fonttype": "none"}):
+                figure.savefig(temporary, format=kind, dpi=120, metadata=metadata)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        paths.append(path)
+    return paths
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
+def lines(found: Sequence[Wins], names: Sequence[str]) -> list[dict]:
+    """What wins.jsonl holds: for each layer all images (class null), then each class."""
+    rows = []
+    for wins in found:
+        for label in (None, *range(wins.classes)):
+            rows.append(
+                {
+                    "layer": wins.name,
+                    "group_size": wins.group_size,
+                    "class": None if label is None else names[label],
+                    "pixels": wins.pixels(label),
+                    "wins": wins.per_map(label).view(wins.groups, -1).tolist(),
+                    "silent": wins._of(wins.silent, label).tolist(),
+                    "entropy_bits": wins.entropy(label).tolist(),
+                    "never": wins.never(label),
+                }
+            )
+    return rows
+
+
+def markdown(
+    found: Sequence[Wins], names: Sequence[str], title: str, pair: tuple[int, int] | None = None
+) -> str:
+    """One row a layer; means are over its groups. `pair` adds the distance of two classes."""
+    heads = ["layer", "ℓ", "groups", "silent, %", "largest share, %", "smallest share, %"]
+    heads += ["entropy, bits", "at most", "maps that never win"]
+    if pair is not None:
+        heads.append(f"{names[pair[0]]} against {names[pair[1]]}, %")
+    rows = []
+    for wins in found:
+        shares = wins.shares()
+        never = len(wins.never())
+        cells = [
+            wins.name,
+            str(wins.group_size),
+            str(wins.groups),
+            f"{100 * wins.silent_share().mean():.1f}",
+            f"{100 * shares.amax(1).mean():.1f}",
+            f"{100 * shares.amin(1).mean():.1f}",
+            f"{wins.entropy().mean():.2f}",
+            f"{math.log2(wins.group_size):.2f}",
+            f"{never} of {wins.groups * wins.group_size}",
+        ]
+        if pair is not None:
+            cells.append(f"{100 * wins.distance(*pair).mean():.1f}")
+        rows.append(cells)
+    ruler = ["---", *["---:"] * (len(heads) - 1)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in (heads, ruler, *rows))
+    return f"# Wins\n\n{title}\n\n{table}\n"
+
+
+def write_text(text: str, path: Path) -> None:
+    """Through a temporary name, renamed at the end."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program."""
+    parser = argparse.ArgumentParser(
+        prog="python -m model.wins",
+        description="Share of wins of each feature map within its group, on the test images.",
+    )
+    add = parser.add_argument
+    add("file", help="network file (.dham), or a name of the zoo")
+    add("--data", required=True, help="folder of the binary version of the network's data set")
+    add("--layer", nargs="+", metavar="NAME", help="these layers only (default: all)")
+    add("--classes", nargs=2, metavar="NAME", help="two classes side by side")
+    add("--limit", type=int, help="take the first N test images only")
+    add("--output", type=Path, help="folder (default: build/wins/NAME)")
+    options = parser.parse_args(arguments)
+    if options.limit is not None and options.limit < 1:
+        raise UserError(f"--limit must be a positive integer, not {options.limit}")
+    network = open_network(options.file)
+    check_input(network, options.file)
+    data_set = data_set_of(network.classes)
+    names = network.classes
+    test = read_test(options.data, data_set)
+    test = Images(test.pixels[: options.limit], test.labels[: options.limit])
+    pair = None if options.classes is None else _pair(options.classes, names, test)
+    dense = {layer.name for layer in network.convs if layer.group_size == 1}
+    for name in options.layer or ():
+        if name in dense:
+            raise UserError(f"Layer {name} is dense (ℓ = 1): its groups have nothing to win")
+
+    folder = options.output or Path("build/wins") / re.sub(r"[^\w.-]", "_", network.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(network.name, total=len(test))
+        found = network_wins(
+            network, test, options.layer, advance=lambda count: bar.advance(task, count)
+        )
+    title = f"{network.name}, {len(test)} test images of {DATA_SETS[data_set].title}"
+    facts = {"network": network.name, "sha256": network.sha256, "data": DATA_SETS[data_set].title}
+    rows = [{**facts, "images": len(test), **row} for row in lines(found, names)]
+    write_text("".join(json.dumps(row) + "\n" for row in rows), folder / "wins.jsonl")
+    text = markdown(found, names, f"{title}, file {network.sha256}.", pair)
+    write_text(text, folder / "wins.md")
+    grouped = [wins for wins in found if wins.group_size > 1]
+    for wins in grouped:
+        stem = re.sub(r"[^\w.-]", "_", wins.name)
+        write_figure(layer_figure(wins, title), folder / stem)
+        if pair is not None:
+            figure = classes_figure(wins, pair, (names[pair[0]], names[pair[1]]), title)
+            write_figure(figure, folder / f"{stem}.{names[pair[0]]}-{names[pair[1]]}")
+    print(text.split("\n\n", 2)[2].rstrip())
+    print(f"{folder}: wins.jsonl, wins.md, figures of {len(grouped)} layers")
+    return 0
+
+
+def _pair(chosen, names, test):
+    for name in chosen:
+        if name not in names:
+            raise UserError(f"Class {name!r}: {nearest(name, names)}")
+    first, second = (names.index(name) for name in chosen)
+    if first == second:
+        raise UserError(f"--classes needs two different classes, not {chosen[0]} twice")
+    for label in (first, second):
+        if not bool((test.labels == label).any()):
+            raise UserError(f"No {names[label]} is among the first {len(test)} test images")
+    return first, second
+
+
+if __name__ == "__main__":
+    run_cli(main)()
