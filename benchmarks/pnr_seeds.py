@@ -4,7 +4,6 @@ The design is synthesised once, then placed and routed with every seed. The publ
 of the worst one. The result is printed as a table, and written as JSON with `--output`.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -18,7 +17,7 @@ from hw import flow
 from hw.boards import find_board
 from hw.build import board_capability
 from hw.tools import Toolchain
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 
 __all__ = ["main", "sweep"]
 
@@ -40,7 +39,7 @@ def sweep(board, capability, clock_mhz, seeds, tools, directory, progress):
 @run_cli
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns 2 if the worst seed does not meet the clock."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.pnr_seeds")
+    parser = Parser(prog="python -m benchmarks.pnr_seeds")
     parser.add_argument("--board", default="icebreaker")
     parser.add_argument("--lanes", type=int, metavar="N")
     parser.add_argument("--clock", type=float, metavar="MHZ", help="default: the board's")

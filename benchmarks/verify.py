@@ -8,7 +8,6 @@ Three things, each from simulations of the RTL:
   whose input is grouped, on a design with memories large enough for l = 1.
 """
 
-import argparse
 import json
 import tempfile
 import time
@@ -22,7 +21,7 @@ from hw.boards import find_board
 from hw.capability import Capability
 from hw.plan import PlanError, make_plan
 from model import zoo
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.network import Classifier, Conv, Identity, Network, Projection, load
 from sim.__main__ import reference
 from sim.images import random_images
@@ -178,7 +177,7 @@ def measure_ratio(sizes, progress, capability=LARGE, widths=(16, 32, 64), size=3
 
 @run_cli
 def main(argv=None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.verify", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--board", default="icebreaker")

@@ -1,6 +1,5 @@
 """The host tool: `python -m firmware --port PORT classify IMAGE...`."""
 
-import argparse
 import json
 from dataclasses import asdict
 
@@ -14,14 +13,14 @@ from firmware.program import Program, make_program
 from firmware.serial_port import SerialTransport
 from hw.top import DEFAULT_BAUD
 from model import zoo
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.network import load
 
 __all__ = ["classify", "main"]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m firmware", description="Run networks on a board over its serial port."
     )
     parser.add_argument("--port", required=True, help="serial port, such as /dev/ttyUSB1")

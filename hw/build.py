@@ -25,7 +25,7 @@ from hw.report_html import render_html
 from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model import zoo
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
 
 __all__ = ["Job", "board_capability", "build", "main", "prepare", "verify"]
@@ -213,8 +213,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m hw.build", description=__doc__.split("\n")[0])
+def _parser() -> Parser:
+    parser = Parser(prog="python -m hw.build", description=__doc__.split("\n")[0])
     parser.add_argument("--board", required=True, help="board to build for, such as icebreaker")
     parser.add_argument("--network", metavar="FILE", help="network file, or a name of the zoo")
     parser.add_argument("--plan", action="store_true", help="print the plan and stop")

@@ -6,7 +6,6 @@ The hardware (`hw.device`), the host tool (`firmware`), the C header, the SVD, L
 `python -m hw.regmap --format python|c|svd|csv|md [--output FILE]`
 """
 
-import argparse
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hw.bus.export import FORMATS
 from hw.bus.registers import Field, Register, RegisterMap, Window
 from hw.capability import SLICE_BITS, Capability
 from hw.engine.interface import Region
+from model.errors import Parser, run_cli
 
 __all__ = [
     "IDENTITY",
@@ -225,7 +225,7 @@ def constant_words(*, capability, clock_hz):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m hw.regmap", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m hw.regmap", description=__doc__.split("\n")[0])
     parser.add_argument("--format", choices=sorted(FORMATS), required=True)
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     options = parser.parse_args(argv)
@@ -242,6 +242,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    from model.errors import run_cli
-
     run_cli(main)()

@@ -3,13 +3,14 @@
 Free of torch and numpy, so that every package can use it.
 """
 
+import argparse
 import functools
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import NoReturn
 
-__all__ = ["UserError", "nearest", "run_cli"]
+__all__ = ["Parser", "UserError", "nearest", "run_cli"]
 
 
 class UserError(Exception):
@@ -26,6 +27,13 @@ class UserError(Exception):
     def __init__(self, message: str, status: int = 2):
         super().__init__(message)
         self.status = status
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that reports wrong options in one line, as all other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

@@ -1,10 +1,9 @@
-"""``python -m model.evaluate FILE --data DIR``: integer accuracy on the CIFAR-10 test images.
+"""``python -m model.evaluate FILE --data DIR``: integer accuracy on the test images.
 
 Status 1 where the accuracy is not the one that the file states, or where the reference does not
 reproduce the file's golden vectors.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
-from .errors import UserError, run_cli
+from .errors import Parser, UserError, run_cli
 from .golden import differences
 from .network import Network
 from .reference import logits
@@ -39,31 +38,21 @@ def accuracy(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.evaluate",
-        description="Integer accuracy of a network file on the CIFAR-10 test images.",
+        description="Integer accuracy of a network file on the 10,000 test images of CIFAR.",
     )
     parser.add_argument("file", help="network file (.dham), or a name of the zoo")
-    parser.add_argument("--data", required=True, help="folder of CIFAR-10's binary version")
+    parser.add_argument("--data", required=True, help="folder of the data set's binary version")
     parser.add_argument("--limit", type=int, help="take the first N images only")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be a positive integer, not {options.limit}")
     network = open_network(options.file)
-    test = cifar.read_test(options.data)
+    cifar.check_input(network, options.file)
+    test = cifar.read_test(options.data, cifar.data_set_of(network.classes))
     images, labels = test.pixels.numpy(), test.labels.numpy()
-    if images.shape[1:] != tuple(network.input_shape) or network.input_bits != 8:
-        raise UserError(
-            f"{options.file} takes images of {'x'.join(map(str, network.input_shape))}, "
-            f"{network.input_bits} bits; CIFAR-10's are {'x'.join(map(str, images.shape[1:]))}, "
-            "8 bits"
-        )
-    if len(network.classes) != len(cifar.CLASSES):
-        raise UserError(
-            f"{options.file} tells {len(network.classes)} classes apart, "
-            f"CIFAR-10 has {len(cifar.CLASSES)}"
-        )
     # A file says on how many images (the first ones) its accuracy was measured: by default, all.
     measured = network.metadata.get("test_images", len(images))
     images, labels = images[: options.limit], labels[: options.limit]

@@ -12,7 +12,6 @@ images of a class meet the means of all episodes with that class in one matrix p
 is float64.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ from rich.table import Table
 
 from model._torch import torch
 from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot
-from model.errors import UserError, nearest, run_cli
+from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
 from model.reference import logits
 from model.show import open_network
@@ -264,7 +263,7 @@ def trained(classes: Sequence[str]) -> tuple[str, bool]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.few_shot",
         description="Few-shot accuracy of a network file's features on CIFAR-FS (SimpleShot).",
     )

@@ -8,14 +8,13 @@ as a large pool of candidates reaches that at all; the coverage is written into 
 ``python -m model.golden FILE --output FILE`` replaces the golden vectors of a network file.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from . import _torch  # noqa: F401 - says so if torch is missing
-from .errors import run_cli
+from .errors import Parser, run_cli
 from .network import Golden, Network, load, record_digest, save
 from .reference import Reference, run
 
@@ -264,7 +263,7 @@ def _spliced(rng, frame, other):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.golden", description="Make golden vectors for a network file."
     )
     parser.add_argument("file", help="network file (.dham)")

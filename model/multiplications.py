@@ -5,7 +5,6 @@ the taps inside the image alone, and as a DHAM. ``--paper`` counts as Table 1 of
 does, beside the true counts, and compares with what is printed there; status 1 if it is not equal.
 """
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from . import _torch  # noqa: F401 - says so if torch is missing
 from .count import multiplications
-from .errors import UserError, nearest, run_cli
+from .errors import Parser, UserError, nearest, run_cli
 from .network import Classifier, Conv, Identity, Network, Projection
 from .resnet import NETWORKS, Convolution, Shape, shape_of
 from .show import open_network
@@ -336,7 +335,7 @@ def _print_paper(console: Console, name: str, rows: Sequence[PaperRow]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.multiplications", description="Count multiplications of one frame."
     )
     add = parser.add_argument

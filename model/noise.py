@@ -9,7 +9,6 @@ The published images were drawn once without a seed; these are drawn anew, from 
 distributions, and by seed.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from rich.table import Table
 
 from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
-from model.errors import UserError, nearest, run_cli
+from model.errors import Parser, UserError, nearest, run_cli
 from model.reference import Reference
 from model.show import open_network
 
@@ -158,7 +157,7 @@ def summary(rows: Sequence[dict]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.noise",
         description="Integer accuracy of a network file under the noises of CIFAR-10-C.",
     )

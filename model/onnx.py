@@ -9,7 +9,6 @@ so that a viewer shows a layer as ConvInteger, Requantise, WinnerTakesAll. Outpu
 a runtime must support stand in ``docs/onnx.md``. Exporting needs numpy and onnx, not torch.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import UserError, run_cli
+from .errors import Parser, UserError, run_cli
 from .network import Conv, Network
 from .show import open_network
 
@@ -304,7 +303,7 @@ class _Graph:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.onnx",
         description="Export a network file to ONNX, of standard integer operators only.",
     )

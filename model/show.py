@@ -1,6 +1,5 @@
 """``python -m model.show FILE``: what a network file holds, as tables or as JSON."""
 
-import argparse
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from . import zoo
 from .count import multiplications, total_multiplications
-from .errors import run_cli
+from .errors import Parser, run_cli
 from .network import Network, accumulator_bound, load, signed_bits
 
 __all__ = ["describe", "main", "open_network", "print_tables"]
@@ -210,7 +209,7 @@ def _safe(text):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.show", description="Show what a DHAM network file holds."
     )
     parser.add_argument("file", help="network file (.dham), or a name of the zoo")

@@ -9,7 +9,6 @@ In the output folder: wins.jsonl (a line for each layer, and for each layer and 
 each grouped layer's figures as PNG and SVG.
 """
 
-import argparse
 import json
 import math
 import os
@@ -24,7 +23,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
-from model.errors import UserError, nearest, run_cli
+from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
 from model.reference import Reference
 from model.show import open_network
@@ -445,7 +444,7 @@ def write_text(text: str, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m model.wins",
         description="Share of wins of each feature map within its group, on the test images.",
     )

@@ -6,7 +6,6 @@ reference: torch's where torch is installed, else the numpy oracle. The first di
 and ends the run with status 1.
 """
 
-import argparse
 import json
 import time
 from dataclasses import asdict
@@ -20,7 +19,7 @@ from rich.table import Table
 from hw.boards import find_board
 from hw.plan import make_plan
 from model import oracle, zoo
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
 
 from .compare import Expected
@@ -195,8 +194,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sim", description=__doc__.split("\n")[0])
+def _parser() -> Parser:
+    parser = Parser(prog="python -m sim", description=__doc__.split("\n")[0])
     parser.add_argument("--board", required=True, help="board whose RTL runs, such as icebreaker")
     parser.add_argument("--network", metavar="FILE", help="network file, or a name of the zoo")
     parser.add_argument(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.network import save
 
 from . import integers, theory
@@ -23,13 +23,6 @@ __all__ = ["main"]
 LARGEST = 2**24  # weights of a network, and coordinates of the stored pairs
 MOST = 2**16 - 1  # parts, or coordinates of a part
 RECALLED = 1000  # stored pairs that are tried, at most
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports wrong options as one line."""
-
-    def error(self, message: str):
-        raise UserError(f"{message} (see python -m model.memory --help)")
 
 
 def parts_of(text: str) -> Parts:

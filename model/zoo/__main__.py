@@ -1,11 +1,10 @@
 """`python -m model.zoo`: write the zoo's table, README.md, from the network files themselves."""
 
-import argparse
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
 
 __all__ = ["main", "table"]
@@ -59,7 +58,7 @@ def table(paths: Sequence[Path]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m model.zoo", description=__doc__)
+    parser = Parser(prog="python -m model.zoo", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only say whether it is up to date")
     options = parser.parse_args(arguments)
     text, path = table(sorted(FOLDER.glob("*.dham"))), FOLDER / "README.md"

@@ -153,6 +153,10 @@ def test_bad_input(network, data, tmp_path, monkeypatch, capsys):
         golden=None,
     )
     save(nine, path)
-    assert "tells 9 classes apart, CIFAR-10 has 10" in run(path, "--data", folder)
+    assert "The 9 classes are not those of a known data set: CIFAR-10 (10), CIFAR-100 (100)" in run(
+        path, "--data", folder
+    )
     save(replace(network, input_shape=(40, 40, 3), golden=None), path)
-    assert "takes images of 40x40x3, 8 bits; CIFAR-10's are 32x32x3" in run(path, "--data", folder)
+    assert "takes images of 40x40x3, 8 bits; those of CIFAR are 32x32x3" in run(
+        path, "--data", folder
+    )
