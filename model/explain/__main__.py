@@ -1,0 +1,69 @@
+"""``python -m model.explain --network FILE IMAGE``: one decision explained, as an HTML page."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from model import zoo
+from model.errors import Parser, UserError, nearest, run_cli
+from model.explain.attribution import Explanation, explain
+from model.explain.page import page
+from model.explain.picture import find_picture
+from model.show import open_network
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program."""
+    parser = Parser(
+        prog="python -m model.explain",
+        description="Explain one decision of a network: which maps won where, and which of them "
+        "carried the class. Writes one HTML page that needs nothing else.",
+    )
+    add = parser.add_argument
+    add("image", metavar="IMAGE", help="any picture, or cifar10:test:N with --data")
+    add("--network", default=zoo.DEFAULT, metavar="FILE", help="network file, or a name of the zoo")
+    add("--class", dest="name", metavar="NAME", help="explain this class, not the one decided for")
+    add("--output", type=Path, default=Path("explanation.html"), metavar="FILE")
+    add("--data", type=Path, metavar="DIR", help="folder of the data set's binary version")
+    options = parser.parse_args(arguments)
+    network = open_network(options.network)
+    chosen = None
+    if options.name is not None:
+        if options.name not in network.classes:
+            raise UserError(f"Class {options.name!r}: {nearest(options.name, network.classes)}")
+        chosen = network.classes.index(options.name)
+    picture = find_picture(options.image, network, options.data)
+    explanation = explain(network, picture.pixels, chosen)
+    _write(options.output, page(explanation, title=picture.title, label=picture.label))
+    print(_summary(explanation))
+    print(f"page: {options.output}")
+    return 0
+
+
+def _write(path: Path, text: str) -> None:
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"Cannot write the page {path}: it must be a file in a folder that exists")
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _summary(explanation: Explanation) -> str:
+    classes, logits = explanation.network.classes, explanation.logits
+    text = f"{classes[explanation.decided]}, logit {logits[explanation.decided]}"
+    if explanation.chosen != explanation.decided:
+        text += f"; explained: {classes[explanation.chosen]}, {logits[explanation.chosen]}"
+    if explanation.runner is not None:
+        lead = explanation.targets[1].total
+        text += f", {abs(lead)} {'ahead of' if lead >= 0 else 'behind'} "
+        text += classes[explanation.runner]
+    return text
+
+
+if __name__ == "__main__":
+    run_cli(main)()

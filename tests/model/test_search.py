@@ -1,0 +1,360 @@
+"""Search of ℓ: the budget, the warm start, resuming; no trial lost or run twice, SIGKILL or not."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from model import cifar
+from model.cifar import Images
+from model.errors import UserError, run_cli
+from model.recipe import Recipe
+from model.resnet import shape_of
+from model.search import main, multiplications_of, results, search
+from model.study import ATTEMPTS, Space
+
+RECIPE = Recipe(epochs=1, batch=16, soft=1.0, quantise=1.0, freeze=1.0)
+NOTHING = Images(torch.zeros(1, 32, 32, 3, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
+BUDGET = 1_200_000  # of a ResNet-8 of width 8: ℓ = 4 in all layers fits, ℓ = 2 does not
+
+
+def run(study, trials, score=None, **options):
+    given = {"budget": BUDGET, "width": 8, "sizes": (1, 2, 4), **options}
+    return search(
+        "resnet8",
+        trials=trials,
+        study=study,
+        training=NOTHING,
+        validation=NOTHING,
+        recipe=RECIPE,
+        score=score or (lambda shape: 100 - sum(shape.group_sizes)),
+        **given,
+    )
+
+
+def shape(*group_sizes):
+    return shape_of("resnet8", width=8, group_sizes=group_sizes)
+
+
+def test_budget_is_kept_and_the_uniform_one_comes_first(tmp_path):
+    assert multiplications_of(shape(4)) <= BUDGET < multiplications_of(shape(2))
+    trained = []
+
+    def score(candidate):
+        trained.append(tuple(candidate.group_sizes))
+        return 100 - sum(candidate.group_sizes)
+
+    told = []
+    rows = run(tmp_path / "s.db", 13, score, report=told.append)  # past the random ones
+    assert rows == told == results(tmp_path / "s.db")
+    assert [row["slot"] for row in rows] == list(range(13))
+    assert rows[0]["group_sizes"] == [4] * 7 and rows[0]["uniform"]
+    assert [tuple(row["group_sizes"]) for row in rows] == trained
+    assert len(set(trained)) == 13  # none twice
+    assert len({size for sizes in trained for size in sizes}) == 3
+    for row in rows:
+        assert row["state"] == "complete" and row["attempts"] == 1 and row["error"] is None
+        assert row["cost"] == multiplications_of(shape(*row["group_sizes"])) <= BUDGET
+        assert row["accuracy"] == 100 - sum(row["group_sizes"])
+        assert row["uniform"] == (len(set(row["group_sizes"])) == 1)
+
+
+def test_goes_on_where_it_was(tmp_path):
+    first = run(tmp_path / "s.db", 2)
+    assert run(tmp_path / "s.db", 2, lambda shape: pytest.fail("nothing is left to train")) == first
+    more = run(tmp_path / "s.db", 4)
+    assert more[:2] == first and len(more) == 4
+    # A single worker that is not interrupted proposes the same from the same seed.
+    assert [row["group_sizes"] for row in run(tmp_path / "t.db", 2)] == [
+        row["group_sizes"] for row in first
+    ]
+    other = run(tmp_path / "u.db", 2, seed=1)
+    assert other[1]["group_sizes"] != first[1]["group_sizes"]
+
+
+def test_cost_by_any_function(tmp_path):
+    """Cycles of some hardware, for example: here, the sum of all groups."""
+
+    def groups(candidate):
+        return sum(c.channels // c.group_size for c in candidate.convolutions())
+
+    rows = run(tmp_path / "s.db", 4, cost=groups, unit="groups", budget=60)
+    assert all(row["cost"] == groups(shape(*row["group_sizes"])) <= 60 for row in rows)
+    assert rows[0]["group_sizes"] == [2] * 7  # 120 maps in 60 groups
+    with pytest.raises(UserError, match="another configuration: its unit is groups, not mult"):
+        run(tmp_path / "s.db", 5, budget=60, cost=lambda shape: 1)
+
+
+def test_a_budget_that_leaves_one_network(tmp_path, monkeypatch):
+    """Further trials find nothing new, and say so."""
+    monkeypatch.setattr("model.study.DRAWS", 2)
+    least = multiplications_of(shape(4))
+    rows = run(tmp_path / "s.db", 2, budget=least)
+    assert [row["state"] for row in rows] == ["complete", "exhausted"]
+    assert rows[1]["group_sizes"] is None and rows[1]["accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"budget": 1000}, "Budget 1,000 is below what the largest ℓ of every layer need, "),
+        ({"budget": float("nan")}, "Budget nan is below"),
+        ({"sizes": ()}, r"Group sizes must be positive integers, not \[\]"),
+        ({"sizes": (0, 2)}, r"Group sizes must be positive integers, not \[0, 2\]"),
+        ({"sizes": (3,)}, "No ℓ of 3 divides the 8 feature maps of stem"),
+        ({"trials": 0}, "Trials must be a positive integer, not 0"),
+        ({"width": 0}, "Width must be a positive integer, not 0"),
+    ],
+)
+def test_wrong_arguments(tmp_path, options, text):
+    with pytest.raises(UserError, match=text):
+        run(tmp_path / "s.db", **{"trials": 2, **options})
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_wrong_studies(tmp_path):
+    (tmp_path / "text.db").write_text("this is no database, and long enough to be read as one " * 9)
+    with pytest.raises(UserError, match="text.db is no study of this program: .*not a database"):
+        run(tmp_path / "text.db", 2)
+    with pytest.raises(UserError, match=f"No folder {tmp_path}/none to write the study"):
+        run(tmp_path / "none" / "s.db", 2)
+    with pytest.raises(UserError, match="No study"):
+        results(tmp_path / "none.db")
+    run(tmp_path / "s.db", 1)
+    for options, text in (
+        ({"budget": BUDGET + 1}, "its budget is 1200000.0, not 1200001.0"),
+        ({"sizes": (1, 2, 4, 8)}, r"its sizes is \[1, 2, 4\], not \[1, 2, 4, 8\]"),
+        ({"seed": 3}, "its seed is 0, not 3"),
+        ({"width": 16, "budget": 5e6}, "its width is 8, not 16"),
+    ):
+        with pytest.raises(UserError, match=f"study of another configuration: {text}"):
+            run(tmp_path / "s.db", 2, **options)
+
+
+def test_layers_with_one_choice():
+    space = Space.of("resnet8", width=4, sizes=(4, 8), classes=10)
+    assert space.choices[0] == (4,) and space.choices[-1] == (4, 8)
+    assert "stem" not in space.places([4, 4, 4, 8, 8, 8, 8])
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+def test_an_interrupted_trial_is_run_again(tmp_path):
+    """With the same ℓ, and as often as it takes: whoever interrupts does not blame the trial."""
+    seen = []
+
+    def interrupted(candidate):
+        seen.append(candidate.group_sizes)
+        if len(seen) in (2, 3, 4, 5, 6):
+            raise KeyboardInterrupt
+        return 50.0
+
+    for _ in range(5):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "s.db", 3, interrupted)
+    rows = run(tmp_path / "s.db", 3, interrupted)
+    assert [row["state"] for row in rows] == ["complete"] * 3
+    assert seen[1:7] == [seen[1]] * 6 and rows[1]["attempts"] == 6
+    assert rows[1]["group_sizes"] == list(seen[1])
+
+
+def test_a_defect_is_not_hidden(tmp_path):
+    def defect(candidate):
+        raise ZeroDivisionError
+
+    for _ in range(ATTEMPTS):
+        with pytest.raises(ZeroDivisionError):
+            run(tmp_path / "s.db", 1, defect)
+    (row,) = run(tmp_path / "s.db", 1, defect)
+    assert (row["state"], row["attempts"], row["accuracy"]) == ("lost", ATTEMPTS, None)
+
+
+def test_a_loss_that_is_no_number_ends_its_trial_alone(tmp_path):
+    calls = []
+
+    def diverges(candidate):
+        calls.append(1)
+        if len(calls) == 2:
+            raise UserError("Loss is not a number")
+        return float("nan") if len(calls) == 3 else 40.0
+
+    rows = run(tmp_path / "s.db", 4, diverges)
+    assert [row["state"] for row in rows] == ["complete", "failed", "failed", "complete"]
+    assert [row["error"] for row in rows] == [
+        None, "Loss is not a number", "Accuracy is nan", None
+    ]  # fmt: skip
+    assert len(calls) == 4 and run(tmp_path / "s.db", 4, diverges) == rows
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from tests.model.test_search import run
+folder, trials = Path(sys.argv[1]), int(sys.argv[2])
+
+def score(shape):
+    name = "-".join(map(str, shape.group_sizes))
+    attempt = f"{name}.{os.getpid()}.{time.time_ns()}"
+    (folder / f"{attempt}.begun").touch()
+    while (folder / "hold").exists():
+        time.sleep(0.02)
+    time.sleep(0.05)
+    (folder / f"{attempt}.done").touch()
+    return 100 - sum(shape.group_sizes)
+
+run(folder / "s.db", trials, score)
+"""
+
+
+def worker(folder, trials):
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", WORKER, str(folder), str(trials)],
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, workers, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        for one in workers:
+            assert one.poll() is None, one.stderr.read()
+        assert time.monotonic() < end, "a worker does not come to what is waited for"
+        time.sleep(0.02)
+
+
+def test_no_trial_is_lost_or_run_twice(tmp_path):
+    """Two workers are held in mid-trial. One is killed, the other only stopped; a third comes.
+
+    It takes over the killed one's trial, does the rest, and waits for the stopped one.
+    """
+
+    def begun():
+        return sorted(path.name.split(".")[:2] for path in tmp_path.glob("*.begun"))
+
+    def done():
+        return sorted(path.name.split(".")[0] for path in tmp_path.glob("*.done"))
+
+    (tmp_path / "hold").touch()
+    victim, sleeper = workers = [worker(tmp_path, 5), worker(tmp_path, 5)]
+    try:
+        wait_for(lambda: len(begun()) == 2, workers)
+        assert {process for _, process in begun()} == {str(one.pid) for one in workers}
+        (lost,) = (name for name, process in begun() if process == str(victim.pid))
+        victim.send_signal(signal.SIGKILL)
+        assert victim.wait(60) == -signal.SIGKILL
+        sleeper.send_signal(signal.SIGSTOP)
+        (tmp_path / "hold").unlink()
+        workers.append(worker(tmp_path, 5))
+        wait_for(lambda: len(done()) == 4, workers[1:])
+        assert lost in done() and len(begun()) == 6
+        time.sleep(0.5)
+        assert workers[2].poll() is None  # it waits for the sleeper, and leaves its trial alone
+        sleeper.send_signal(signal.SIGCONT)
+        for one in workers[1:]:
+            assert one.wait(120) == 0, one.stderr.read()
+    finally:
+        for one in workers:
+            one.kill()
+            one.communicate()
+    rows = results(tmp_path / "s.db")
+    assert [row["state"] for row in rows] == ["complete"] * 5
+    names = sorted("-".join(map(str, row["group_sizes"])) for row in rows)
+    assert len(set(names)) == 5 and done() == names  # each came to its end exactly once
+    assert sorted(name for name, _ in begun()) == sorted([*names, lost])
+    assert sorted(row["attempts"] for row in rows) == [1, 1, 1, 1, 2]
+
+
+# --- the program ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A folder with CIFAR-10's training files, of 1,020 images each: 100 are left to train on."""
+    monkeypatch.setattr(cifar, "RECORDS", 1020)
+    rng = np.random.default_rng(1)
+    (tmp_path / "data").mkdir()
+    for name in cifar.TRAINING_FILES:
+        raw = rng.integers(0, 256, (1020, 3073), dtype=np.uint8)
+        raw[:, 0] = rng.integers(0, 10, 1020)
+        raw.tofile(tmp_path / "data" / name)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """100 validation images instead of 5,000."""
+    read = cifar.read_training
+
+    def less(folder, data_set):
+        training, validation = read(folder, data_set, validation=5_000)
+        return training, Images(validation.pixels[:100], validation.labels[:100])
+
+    monkeypatch.setattr("model.search.read_training", less)
+
+
+def test_program(data, few, tmp_path, capsys):
+    study = tmp_path / "s.db"
+    given = ["--network", "resnet8", "--width", "4", "--sizes", "2,4", "--budget", "3e5"]
+    given += ["--data", str(data), "--study", str(study), "--device", "cpu", "--epochs", "1"]
+    # The recipe's own batch is 128: the 100 images that are left are fewer.
+    assert main([*given, "--trials", "1"]) == 1
+    said = capsys.readouterr()
+    assert "100 training images are fewer than a batch of 128" in " ".join(said.out.split())
+    study.unlink()
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setitem(search.__globals__["RECIPES"], "float", RECIPE)
+        assert main([*given, "--trials", "2", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["trials"] == results(study) and facts["epochs"] == 1
+        assert (tmp_path / "s.png").read_bytes().startswith(b"\x89PNG")
+        assert (
+            main([*given, "--trials", "2", "--lanes", "16", "--plot", str(tmp_path / "p.png")]) == 0
+        )
+    said = " ".join(capsys.readouterr().out.split())
+    assert (tmp_path / "p.png").exists() and f"plot: {tmp_path}/p.png" in said
+    for row in facts["trials"]:
+        assert 0 <= row["accuracy"] <= 100 and row["cost"] <= 3e5
+        assert f"{row['accuracy']:.2f}" in said
+        assert f"{row['cost']:,}" in said and f"{-(-row['cost'] // 16):,}" in said
+    assert "4 4 4 4 4 4 4, uniform" in said
+
+
+def test_bad_input(tmp_path, monkeypatch, capsys):
+    def refused(*arguments):
+        monkeypatch.setattr(sys, "argv", ["search", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            run_cli(main)()
+        captured = capsys.readouterr()
+        assert caught.value.code == 2
+        assert captured.out == "" and captured.err.count("\n") == 1
+        return captured.err
+
+    good = ("--data", tmp_path / "none", "--study", tmp_path / "s.db", "--device", "cpu")
+    for option, value in (("trials", 0), ("epochs", 0), ("images", -1), ("lanes", 0), ("width", 0)):
+        text = f"--{option} must be a positive integer, not {value}"
+        assert text in refused(*good, "--budget", 1e6, f"--{option}", value)
+    assert "--budget must be a positive number, not inf" in refused(*good, "--budget", "inf")
+    assert "--budget must be a positive number, not 0" in refused(*good, "--budget", 0)
+    assert "--sizes: '1,x' is not a list of integers" in refused(
+        *good, "--budget", 1e6, "--sizes", "1,x"
+    )
+    assert "--seed must be 0 to 2147483647, not -1" in refused(*good, "--budget", 1e6, "--seed", -1)
+    assert "Unknown recipe flaot: did you mean float?" in refused(
+        *good, "--budget", 1e6, "--recipe", "flaot"
+    )
+    assert "Data folder" in refused(*good, "--budget", 1e6)
+    assert re.search("No CUDA device", refused(*good, "--budget", 1e6, "--device", "cuda"))
+    assert not (tmp_path / "s.db").exists()
