@@ -9,7 +9,6 @@ measured on the same validation images. Brevitas' layers are used as its documen
 winner-takes-all, which it does not have, is ours. The figures are in docs/training.md.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from torch import Tensor, nn
 from model import fused
 from model.activation import winner_takes_all
 from model.cifar import Images, augment, pack, read_training, to_input
-from model.errors import UserError, run_cli
+from model.errors import Parser, UserError, run_cli
 from model.resnet import ResNet, shape_of
 from model.trainer import reuse_memory
 
@@ -152,7 +151,7 @@ def ours(compiled: bool) -> nn.Module:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=350, help="training steps of each (350)")
     parser.add_argument("--json", type=Path, help="write the figures here too")

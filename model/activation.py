@@ -60,7 +60,7 @@ def winner_takes_all(rank: Tensor, group_size: int) -> Tensor:
 
 
 def dham(
-    z: Tensor, group_size: int, temperature: float | None = None, *, binary: bool = False
+    z: Tensor, group_size: int, temperature: float | Tensor | None = None, *, binary: bool = False
 ) -> Tensor:
     """σ_t(z), or σ_WTA(z) where `temperature` is None; z and result are [N, C, ...].
 
@@ -73,8 +73,8 @@ def dham(
         if temperature is None:
             share = winner_takes_all(value, group_size).to(z.dtype)
         else:
-            if temperature < 0:
-                raise ValueError(f"Temperature must not be negative, not {temperature:g}")
+            if not isinstance(temperature, Tensor) and not 0 <= temperature < math.inf:
+                raise ValueError(f"Temperature must be a number from 0, not {temperature:g}")
             grouped = split(value, group_size)
             best = grouped.amax(2, keepdim=True)
             share = torch.exp(temperature * (grouped - best)).flatten(1, 2)

@@ -107,13 +107,15 @@ def forward(
     limit: float,
     before: bool,
     binary: bool,
-) -> tuple[Tensor, Tensor]:
+    slopes: bool = True,
+) -> tuple[Tensor, Tensor | None]:
     """Activations, bf16, and their slope d out / d z in 1/255, uint8, both [N, C, H, W].
 
     z = scale * y + shift + rho * residual; `temperature` 0 is the winner-takes-all, `top` 0 leaves
     the values unrounded; from z = `limit` on, no gradient passes where they are rounded.
     """
-    out, slope = torch.empty_like(y), torch.empty_like(y, dtype=torch.uint8)
+    out = torch.empty_like(y)
+    slope = torch.empty_like(y, dtype=torch.uint8) if slopes else None
     residual, scale, shift = last(residual), scale.float().contiguous(), shift.float().contiguous()
     library().dham_forward(
         address(y),
@@ -134,24 +136,47 @@ def forward(
     return out, slope
 
 
-def backward_sums(gradient: Tensor, slope: Tensor, y: Tensor) -> Tensor:
-    """Per-channel sums of dz = gradient * slope / 255 and of dz * y: float64 [2, C]."""
+def gradient_arguments(gradient: Tensor, sampled: Tensor | None, stride: int) -> tuple:
+    """The gradient of one use or two, as `fused.cpp` takes it."""
+    height, width = gradient.shape[2:]
+    numbers = (ctypes.c_int(number) for number in (height, width, stride))
+    return address(gradient), address(sampled), *numbers
+
+
+def backward_sums(
+    gradient: Tensor, slope: Tensor, y: Tensor, sampled: Tensor | None = None, stride: int = 1
+) -> Tensor:
+    """Per-channel sums of dz = gradient * slope / 255 and of dz * y: float64 [2, C].
+
+    `sampled` is the gradient of a second use, by every `stride`-th pixel, added to `gradient`.
+    """
     sums = torch.empty(2, y.shape[1], dtype=torch.float64)
     library().dham_backward_sums(
-        address(gradient), address(slope), address(y), *size(y), address(sums)
+        *gradient_arguments(gradient, sampled, stride),
+        address(slope),
+        address(y),
+        *size(y),
+        address(sums),
     )
     return sums
 
 
 def backward(
-    gradient: Tensor, slope: Tensor, y: Tensor, factors: Tensor, rho: float, residual: bool
+    gradient: Tensor,
+    slope: Tensor,
+    y: Tensor,
+    factors: Tensor,
+    rho: float,
+    residual: bool,
+    sampled: Tensor | None = None,
+    stride: int = 1,
 ) -> tuple[Tensor, Tensor | None]:
     """dy = factors[0] * dz + factors[1] * y + factors[2] per channel, and rho * dz if asked."""
     d_y = torch.empty_like(y)
     d_residual = torch.empty_like(y) if residual else None
     factors = factors.float().contiguous()
     library().dham_backward(
-        address(gradient),
+        *gradient_arguments(gradient, sampled, stride),
         address(slope),
         address(y),
         address(factors),

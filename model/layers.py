@@ -5,18 +5,22 @@ evaluation unquantised, and evaluation of the very integers that `model.export` 
 those of `model.quantise`.
 """
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model import fused
+from model import distributed, fused
 from model.activation import dham, group_size_of, winner_takes_all
 from model.quantise import (
     NORMAL_STEP,
     Mode,
     NormaliseActivate,
+    Sample,
+    claim,
     gaussian_step,
     quantise_weights,
     straight_through,
@@ -168,11 +172,11 @@ class Layer(nn.Module):
         )
         y = F.conv2d(x, weights, stride=self.stride, padding=self.padding)
         if self.projects:
-            y = y + F.conv2d(
-                shortcut,
-                projection * 2.0 ** max(0, int(self.exponent)),
-                stride=self.shortcut_stride,
-            )
+            node, stride = claim(shortcut), self.shortcut_stride
+            if node is not None:
+                shortcut, stride = Sample.apply(shortcut, node, stride), 1
+            factor = 2.0 ** max(0, int(self.exponent))
+            y += F.conv2d(shortcut, projection * factor, stride=stride)
         return y
 
     @property
@@ -191,18 +195,17 @@ class Layer(nn.Module):
         variance = (moments[1] - mean * mean).clamp(min=0)
         variance = variance.view(-1, self.tied).mean(1)
         if self.training:
+            momentum = self.mode.momentum
             with torch.no_grad():
-                self.mean.lerp_(mean.detach().float(), 0.1)
-                self.variance.lerp_(variance.detach().float() * count / max(1, count - 1), 0.1)
+                unbiased = variance.detach().float() * count / max(1, count - 1)
+                self.mean.lerp_(mean.detach().float(), momentum)
+                self.variance.lerp_(unbiased, momentum)
         return mean.float(), self.spread(variance.float())
 
-    def activate(self, z: Tensor) -> Tensor:
+    def activate(self, z: Tensor, temperature: float | Tensor | None) -> Tensor:
         """σ_t or σ_WTA of z [N, Cout, H, W] in levels, and the quantiser, in plain torch."""
         if not self.mode.quantised:
-            t = self.mode.temperature if self.training else None
-            return dham(
-                z, self.group_size, None if t is None else t / self.unit, binary=self.binary
-            )
+            return dham(z, self.group_size, temperature, binary=self.binary)
         level = (z.detach() + 0.5).floor().clamp(0, self.top)
         rank = z.detach() if self.order == "before" else level
         share = winner_takes_all(rank, self.group_size)
@@ -215,7 +218,7 @@ class Layer(nn.Module):
         y = self.accumulate(x, shortcut)
         residual = shortcut if self.identity else None
         batch = self.training and not self.mode.frozen
-        compiled = self.training and fused.available(y, self.group_size)
+        compiled = fused.available(y, self.group_size)  # bf16: also to evaluate quickly
         mean, variance = self.mean, self.spread(self.variance)
         if batch:
             moments = (
@@ -223,20 +226,24 @@ class Layer(nn.Module):
                 if compiled
                 else torch.stack([y.float().mean((0, 2, 3)), y.float().square().mean((0, 2, 3))])
             )
-            mean, variance = self.statistics(moments, y.numel() // y.shape[1])
+            processes = distributed.size()  # all have equally many images
+            moments = distributed.total(moments) / processes
+            mean, variance = self.statistics(moments, processes * (y.numel() // y.shape[1]))
         scale, shift = self.affine(mean, variance)
         if self.mode.quantised and not batch:  # exactly what is exported
             folded = self.fold()
             rounded = (folded.multiplier * 2.0**-MULTIPLIER_SHIFT).float()
             scale = straight_through(rounded, scale)
             shift = straight_through(rounded * folded.bias.float(), shift)
+        t = self.mode.temperature if self.training and not self.mode.quantised else None
+        t = None if t is None else t / self.unit
         if compiled:
-            t, quantised = self.mode.temperature, self.mode.quantised
+            quantised = self.mode.quantised
             keywords = {
                 "group_size": self.group_size,
                 "rho": self.rho,
                 "binary": self.binary,
-                "temperature": 0.0 if t is None or quantised else t / self.unit,
+                "temperature": 0.0 if t is None else t,
                 "top": float(self.top) if quantised else 0.0,
                 "limit": self.limit,
                 "before": self.order == "before",
@@ -249,11 +256,13 @@ class Layer(nn.Module):
                 mean,
                 torch.rsqrt(variance + EPSILON),
                 (keywords, self.tied, not batch),
+                claim(residual),
             )
-        z = y.float() * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
-        if residual is not None:
-            z = z + self.rho * residual.float()
-        return self.activate(z).to(x.dtype)
+        if self.mode.compiled:
+            if t is not None:  # as a tensor: a number would be compiled anew in every step
+                t = torch.full((), t, device=y.device)
+            return compiled_normalise()(self, y, residual, scale, shift, t)
+        return normalise(self, y, residual, scale, shift, t)
 
     def affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift [Cout] from S to z; the scale is at least the hardware's least."""
@@ -291,6 +300,28 @@ class Layer(nn.Module):
         level = (scaled + 0.5).floor().clamp(0, self.top).float()
         rank = total if self.order == "before" else level
         return level * winner_takes_all(rank, self.group_size)
+
+
+def normalise(
+    layer: Layer,
+    y: Tensor,
+    residual: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    temperature: float | Tensor | None,
+) -> Tensor:
+    """Normalisation, residual and activation of the sums y [N, Cout, H, W], in plain torch."""
+    z = y.float() * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)
+    if residual is not None:
+        z = z + layer.rho * residual.float()
+    return layer.activate(z, temperature).to(y.dtype)
+
+
+@functools.cache
+def compiled_normalise() -> Callable[..., Tensor]:
+    """`normalise` by `torch.compile`: forward and backward are a few kernels each."""
+    torch._dynamo.config.recompile_limit = 256  # one for each shape, group size and mode
+    return torch.compile(normalise, dynamic=False)
 
 
 class OutputLayer(nn.Module):

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import shlex
-import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,134 +19,19 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model._torch import torch
+
+# isort: split
+from model import checkpoint, distributed
 from model.cifar import DATA_SETS, Images, read_test, read_training
-from model.errors import UserError, nearest, run_cli
+from model.errors import UserError, run_cli
 from model.export import export, finish
 from model.network import save
-from model.resnet import NETWORKS, Shape, shape_of
-from model.trainer import RECIPES, Epoch, Recipe, Trainer, accuracy, reuse_memory
+from model.recipe import Recipe
+from model.resnet import Shape
+from model.train_options import command_line, parse, recipe_of, shape_from
+from model.trainer import Epoch, Trainer, accuracy, reuse_memory
 
 __all__ = ["main", "parse", "plot", "recipe_of", "train"]
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """ "4,2,2" to (4, 2, 2)."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise UserError(f"{text!r} is not a list of integers such as 4 or 4,2,2,4") from None
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports wrong options as one line."""
-
-    def error(self, message: str):
-        raise UserError(f"{message} (see python -m model.train --help)")
-
-
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Options of the program."""
-    parser = Parser(prog="python -m model.train", description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    known = "; ".join(f"{name}: {network.summary}" for name, network in NETWORKS.items())
-    add("--network", default="resnet8", help=f"one of: {known}")
-    add("--width", type=int, help="channels of the stem; the stages follow")
-    add(
-        "--group-size",
-        type=numbers,
-        metavar="L[,L...]",
-        help="ℓ: one for all, one for the stem and each stage, or one a layer",
-    )
-    add("--groups", type=numbers, metavar="C[,C...]", help="number of groups instead of ℓ")
-    add(
-        "--dense-sums",
-        action="store_true",
-        help="layers after an addition stay dense (ℓ = 1), whatever --group-size says",
-    )
-    add("--binary", action="store_true", help="winners become 1 instead of keeping their value")
-    add(
-        "--order",
-        choices=("before", "after"),
-        default="before",
-        help="winner before or after requantising",
-    )
-    add(
-        "--bits",
-        type=numbers,
-        default=(4, 4, 4, 8),
-        metavar="W,A,S,C",
-        help="bits of weights, activations, stem and classifier (4,4,4,8)",
-    )
-    add("--recipe", default="default", help=f"one of: {', '.join(RECIPES)}")
-    add("--epochs", type=int, help="instead of the recipe's")
-    add("--t-init", type=float, help="temperature at the first step, instead of the recipe's")
-    add("--t-final", type=float, help="temperature at the last soft step")
-    add("--learning-rate", type=float, help="the highest, instead of the recipe's")
-    add("--weight-decay", type=float, help="instead of the recipe's")
-    add("--seed", type=int, default=0)
-    add("--data-set", choices=tuple(DATA_SETS), default="cifar10")
-    add("--data", type=Path, default=Path("data"), help="folder of its binary version")
-    add("--output", type=Path, default=Path("runs"), help="folder to write into (runs)")
-    add("--name", help="of the files, instead of one made of network and ℓ")
-    add("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    add("--resume", action="store_true", help="go on from the checkpoint in the output folder")
-    add("--quick", action="store_true", help="one epoch on 2,048 images: does it run?")
-    return parser.parse_args(arguments)
-
-
-def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The recipe by name, with what the options replace in it."""
-    if options.recipe not in RECIPES:
-        raise UserError(
-            f"Unknown recipe {options.recipe}: {nearest(options.recipe, tuple(RECIPES))}"
-        )
-    replaced = {
-        "epochs": options.epochs,
-        "t_initial": options.t_init,
-        "t_final": options.t_final,
-        "learning_rate": options.learning_rate,
-        "weight_decay": options.weight_decay,
-    }
-    if options.quick:
-        replaced["epochs"] = 1
-    given = {key: value for key, value in replaced.items() if value is not None}
-    return replace(RECIPES[options.recipe], **given)
-
-
-def shape_from(options: argparse.Namespace) -> Shape:
-    """The network's shape from the options."""
-    if len(options.bits) != 4:
-        raise UserError(
-            f"Give four numbers of bits (weights, activations, stem, classifier), "
-            f"not {len(options.bits)}"
-        )
-    if options.group_size and options.groups:
-        raise UserError("Give either --group-size or --groups")
-    if not 0 <= options.seed < 2**31:
-        raise UserError(f"Seed must be 0 to {2**31 - 1}, not {options.seed}")
-    keys = ("weight_bits", "activation_bits", "stem_bits", "classifier_bits")
-    for key, bits in zip(keys, options.bits, strict=True):
-        if not 1 <= bits <= 8 or (key != "activation_bits" and bits < 2):
-            raise UserError(f"{key.replace('_', ' ').capitalize()} must be 2 to 8, not {bits}")
-    return shape_of(
-        options.network,
-        width=options.width,
-        group_sizes=options.group_size,
-        groups=options.groups,
-        dense_sums=options.dense_sums,
-        classes=len(DATA_SETS[options.data_set].classes),
-        order=options.order,
-        binary=options.binary,
-        **dict(zip(keys, options.bits, strict=True)),
-    )
-
-
-def device_of(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("No CUDA device is available: use --device cpu")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def hardware(device: torch.device) -> str:
@@ -193,6 +78,19 @@ def write_metrics(history: list[Epoch], path: Path) -> None:
     os.replace(temporary, path)
 
 
+def write_epoch(trainer: Trainer, base: Path, epoch: Epoch) -> None:
+    """Checkpoint, metrics and curves after an epoch; the first of several processes writes them."""
+    trainer.save(base.with_name(base.name + ".pt"))
+    if not epoch.quantised:  # the network before quantisation: the last of these
+        trainer.save(base.with_name(base.name + ".float.pt"))
+
+    def write():
+        write_metrics(trainer.history, base.with_name(base.name + ".jsonl"))
+        plot(trainer.history, base.with_name(base.name + ".png"))
+
+    distributed.together(write if distributed.rank() == 0 else lambda: None)
+
+
 def run_epochs(trainer: Trainer, base: Path, console: Console, command: str) -> None:
     """Train the epochs that are left, with a checkpoint after each."""
     columns = (
@@ -201,26 +99,19 @@ def run_epochs(trainer: Trainer, base: Path, console: Console, command: str) -> 
         TextColumn("{task.fields[state]}"),
         TimeRemainingColumn(),
     )
-    total, checkpoint = trainer.recipe.epochs, base.with_name(base.name + ".pt")
-    with Progress(*columns, console=console) as progress:
+    total, written = trainer.recipe.epochs, len(trainer.history)
+    with Progress(*columns, console=console, disable=console.quiet) as progress:
         task = progress.add_task(
-            "training",
-            total=trainer.total,
-            state="",
-            completed=len(trainer.history) * trainer.steps,
+            "training", total=trainer.total, state="", completed=written * trainer.steps
         )
         try:
-            while len(trainer.history) < total:
-                number = len(trainer.history) + 1
-                progress.update(task, description=f"epoch {number}/{total}")
+            while written < total:
+                progress.update(task, description=f"epoch {written + 1}/{total}")
                 epoch = trainer.train_epoch(
                     lambda loss: progress.update(task, advance=1, state=f"loss {loss:.3f}")
                 )
-                trainer.save(checkpoint)
-                if not epoch.quantised:  # the network before quantisation: the last of these
-                    trainer.save(base.with_name(base.name + ".float.pt"))
-                write_metrics(trainer.history, base.with_name(base.name + ".jsonl"))
-                plot(trainer.history, base.with_name(base.name + ".png"))
+                write_epoch(trainer, base, epoch)
+                written += 1
                 console.print(
                     f"epoch {epoch.epoch}/{total}: loss {epoch.loss:.3f}, "
                     f"training {epoch.training:.2f} %, validation {epoch.validation:.2f} %"
@@ -228,70 +119,94 @@ def run_epochs(trainer: Trainer, base: Path, console: Console, command: str) -> 
                 )
         except KeyboardInterrupt:
             kept = (
-                f"the checkpoint after epoch {len(trainer.history)} is kept; go on with: "
-                f"{command} --resume"
-                if trainer.history
+                f"the checkpoint after epoch {written} is kept; go on with: {command} --resume"
+                if written
                 else "no epoch was complete"
             )
-            raise UserError(f"Interrupted in epoch {len(trainer.history) + 1}: {kept}") from None
-        except UserError as error:
-            kept = f"; last good checkpoint: {checkpoint}" if trainer.history else ""
-            raise UserError(f"{error}{kept}") from None
+            raise UserError(f"Interrupted in epoch {written + 1}: {kept}") from None
+        except (UserError, OSError) as error:
+            what = str(error)
+            if isinstance(error, OSError):
+                what = f"{error.strerror or error}: {error.filename or base.parent}"
+            kept = f"; last good checkpoint: {base}.pt, after epoch {written}" if written else ""
+            raise UserError(f"{what}{kept}") from None
 
 
-def command_line(arguments: Sequence[str] | None) -> str:
-    """The command without what does not change the result: folders, device, --resume."""
-    given, kept, skip = list(sys.argv[1:] if arguments is None else arguments), [], False
-    for word in given:
-        if skip:
-            skip = False
-        elif word in ("--data", "--output", "--device"):
-            skip = True
-        elif word != "--resume" and not word.startswith(("--data=", "--output=", "--device=")):
-            kept.append(word)
-    return shlex.join(["python", "-m", "model.train", *kept])
-
-
-def train(options: argparse.Namespace, command: str, console: Console) -> Path:
-    """Everything, from the options to the network file; returns its path."""
+def output_folder(folder: Path, name: str) -> Path:
+    """Folder and name of the files to write; tried now, not after an epoch."""
+    if Path(name).name != name:
+        raise UserError(f"Name {name!r} must be that of a file, without a folder: use --output")
     try:
-        shape, recipe = shape_from(options), recipe_of(options)
-    except (ValueError, TypeError) as error:
-        raise UserError(str(error)) from None
-    device = device_of(options.device)
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder / name
+    except OSError as error:
+        raise UserError(
+            f"Nothing can be written into the output folder {folder}: {error.strerror}"
+        ) from None
+
+
+def prepare(
+    options: argparse.Namespace, name: str, shape: Shape, recipe: Recipe
+) -> tuple[Path, torch.device, dict]:
+    """Where to write, the device, and what `Trainer` needs of files; each process reads its own."""
+    device = distributed.device_of(options.device)
     training, validation = read_training(options.data, options.data_set)
     if options.quick:
         training = Images(training.pixels[:2048], training.labels[:2048])
         validation = Images(validation.pixels[:500], validation.labels[:500])
+    teacher = None if options.teacher is None else checkpoint.load_network(options.teacher)
+    base = options.output / name
+    if distributed.rank() == 0:
+        base = output_folder(options.output, name)
+        if options.resume and not base.with_name(f"{name}.pt").is_file():
+            raise UserError(f"No checkpoint {base}.pt to resume from")
+    return base, device, {"training": training, "validation": validation, "teacher": teacher}
+
+
+def train(options: argparse.Namespace, command: str, console: Console) -> Path | None:
+    """Everything, from the options to the network file; returns its path.
+
+    Of several processes the first returns it; the others end with the last epoch, and None.
+    """
+    try:
+        shape, recipe = shape_from(options), recipe_of(options)
+    except (ValueError, TypeError) as error:
+        raise UserError(str(error)) from None
     sizes = sorted(set(shape.group_sizes), reverse=True)
     name = options.name or f"{options.network}-l{'-'.join(map(str, sizes))}"
-    options.output.mkdir(parents=True, exist_ok=True)
-    base = options.output / name
     reuse_memory()
-    trainer = Trainer(
-        shape=shape,
-        recipe=recipe,
-        seed=options.seed,
-        training=training,
-        validation=validation,
-        device=device,
-    )
-    if options.resume:
-        trainer.load(options.output / f"{name}.pt")
-    folders = shlex.join(["--data", str(options.data), "--output", str(options.output)])
-    run_epochs(trainer, base, console, f"{command} {folders}")
+    with distributed.processes():
+        base, device, given = distributed.together(lambda: prepare(options, name, shape, recipe))
+        trainer = Trainer(
+            shape=shape,
+            recipe=recipe,
+            seed=options.seed,
+            device=device,
+            compiled=options.compile,
+            **given,
+        )
+        if options.resume:
+            trainer.load(base.with_name(f"{name}.pt"))
+        folders = shlex.join(["--data", str(options.data), "--output", str(options.output)])
+        run_epochs(trainer, base, console, f"{command} {folders}")
+        count = distributed.size()
+    if not distributed.first():
+        return None
     if recipe.quantise >= 1:
         console.print(f"Recipe {options.recipe} does not quantise: no network file is written")
-        return options.output / f"{name}.pt"
+        return base.with_name(f"{name}.pt")
     facts = {
         "command": command,
         "seed": options.seed,
         "epochs": recipe.epochs,
-        "hardware": hardware(device),
+        "hardware": f"{f'{count} × ' if count > 1 else ''}{hardware(device)}",
         "data_set": options.data_set,
         "recipe": options.recipe,
         "validation_top1": round(trainer.history[-1].validation, 2),
     }
+    if trainer.teacher is not None:
+        facts["teacher"] = trainer.configuration()["teacher"]
     test = read_test(options.data, options.data_set)
     if options.quick:
         test = Images(test.pixels[:500], test.labels[:500])
@@ -312,9 +227,15 @@ def train(options: argparse.Namespace, command: str, console: Console) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program."""
-    options = parse(arguments)
-    train(options, command_line(arguments), Console(stderr=True))
+    """Run the program; of several processes only the first speaks."""
+    try:
+        options = parse(arguments)
+        console = Console(stderr=True, quiet=not distributed.first())
+        train(options, command_line(arguments), console)
+    except UserError as error:
+        if distributed.first():
+            raise
+        raise SystemExit(error.status) from None
     return 0
 
 

@@ -1,99 +1,35 @@
-"""The training loop: recipe, schedules, one epoch at a time, checkpoints.
+"""The training loop: schedules, one epoch at a time, losses that stop it, checkpoints.
 
-`model.train` is the program around it.
+`model.train` is the program around it, `model.recipe` has the numbers.
 """
 
 import ctypes
-import io
-import os
+import math
 import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
+from model import checkpoint, distributed
 from model.activation import Temperature
 from model.cifar import Images, augment, pack, to_input
+from model.distil import check_teacher, distillation_loss
 from model.errors import UserError
+from model.optimisers import optimisers
+from model.quantise import MOMENTUM
+from model.recipe import RECIPES, Recipe
 from model.resnet import ResNet, Shape
 
 __all__ = ["RECIPES", "Epoch", "Recipe", "Trainer", "accuracy", "reuse_memory"]
 
-
-OPTIMISERS = ("muon", "sgd")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained. Shares are parts of all training steps, 0 to 1."""
-
-    epochs: int = 60
-    batch: int = 128
-    optimiser: str = "muon"  # of the convolutions' weights; "sgd": of everything alike
-    learning_rate: float = 0.01  # at its highest, of the convolutions' weights
-    other_rate: float = 0.1  # of everything else, by stochastic gradient descent
-    warmup: float = 0.05  # share in which it rises linearly; it then falls linearly to 0
-    steps_down: tuple[float, ...] = ()  # instead: constant, and divided by 10 at these shares
-    momentum: float = 0.95  # of the convolutions' weights, Nesterov's
-    other_momentum: float = 0.9  # of the rest, Nesterov's
-    weight_decay: float = 5e-4  # of the classifier's weights; by Muon the others are normalised
-    label_smoothing: float = 0.0
-    t_initial: float = 1.0  # temperature of σ_t at the first step
-    t_final: float = 100.0  # and at the last one before the winner-takes-all
-    soft: float = 0.4  # share of the training with σ_t; σ_WTA after it
-    quantise: float = 0.4  # share after which weights and activations are rounded; 1: never
-    freeze: float = 0.95  # share after which batch statistics stay as they are
-
-    def __post_init__(self):
-        if self.optimiser not in OPTIMISERS:
-            raise ValueError(f"Optimiser must be {' or '.join(OPTIMISERS)}, not {self.optimiser}")
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"{name.capitalize()} must be a positive integer, not {getattr(self, name)}"
-                )
-        for name in ("warmup", "soft", "quantise", "freeze"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name.capitalize()} must be a share from 0 to 1, not {getattr(self, name):g}"
-                )
-        Temperature(initial=self.t_initial, final=self.t_final, steps=1)
-        if self.soft > self.quantise:
-            raise ValueError(
-                f"The soft share {self.soft:g} must not exceed {self.quantise:g}, at "
-                "which quantisation begins: it needs the winner-takes-all"
-            )
-        if self.learning_rate <= 0:
-            raise ValueError(f"Learning rate must be positive, not {self.learning_rate:g}")
-
-    def rate(self, share: float) -> float:
-        """Learning rate at a share of the training, in parts of the highest."""
-        if self.steps_down:
-            return 0.1 ** sum(share >= at for at in self.steps_down)
-        if share < self.warmup:
-            return max(share / self.warmup, 1e-2)
-        return max((1 - share) / max(1 - self.warmup, 1e-9), 1e-3)
-
-
-FLOATING = {"t_final": 1000.0, "soft": 1.0, "quantise": 1.0, "freeze": 1.0}
-RECIPES = {
-    "default": Recipe(),
-    # These stay in floating point and write no network file. `float` is a short one by Muon;
-    # `paper` has the epochs, rates and temperatures of arXiv 2012.01509, section 5.
-    "float": Recipe(epochs=10, learning_rate=0.02, **FLOATING),
-    "paper": Recipe(
-        epochs=300,
-        optimiser="sgd",
-        learning_rate=0.1,
-        momentum=0.9,
-        steps_down=(1 / 3, 2 / 3),
-        warmup=0,
-        **FLOATING,
-    ),
-}
+LOSSES_READ = {"cpu": 1, "cuda": 20}  # a GPU is waited for only once in so many steps
 
 
 @dataclass(frozen=True)
@@ -122,34 +58,22 @@ def reuse_memory() -> None:
 
 
 @torch.no_grad()
-def accuracy(network: ResNet, images: Images, batch: int = 500) -> float:
-    """Top-1 in percent, in fp32; by the exported integers if the network's mode is quantised."""
+def accuracy(
+    network: ResNet, images: Images, batch: int = 500, dtype: torch.dtype = torch.float32
+) -> float:
+    """Top-1 in percent, by the exported integers if the network's mode is quantised, else `dtype`.
+
+    Processes that train together share the batches, and all have the result.
+    """
     training = network.training
     network.eval()
-    right = 0
+    right = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     for first in range(0, len(images), batch):
-        x = to_input(images.pixels[first : first + batch])
-        right += int((network(x).argmax(1) == images.labels[first : first + batch]).sum())
+        if first // batch % distributed.size() == distributed.rank():
+            x = to_input(images.pixels[first : first + batch], dtype)
+            right += (network(x).argmax(1) == images.labels[first : first + batch]).sum()
     network.train(training)
-    return 100 * right / len(images)
-
-
-def optimisers(network: ResNet, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
-    """Of the convolutions' weights, and of the rest."""
-    matrices = [layer.weight for layer in network.layers]
-    decayed = {"params": [network.classifier.weight], "weight_decay": recipe.weight_decay}
-    vectors = {"params": [p for p in network.parameters() if p.dim() == 1]}
-    keywords = {"lr": recipe.learning_rate, "momentum": recipe.momentum}
-    if recipe.optimiser == "muon":
-        first = torch.optim.Muon(matrices, weight_decay=0.0, **keywords)
-    else:
-        first = torch.optim.SGD(
-            matrices, weight_decay=recipe.weight_decay, nesterov=True, **keywords
-        )
-    rest = torch.optim.SGD(
-        [vectors, decayed], lr=recipe.other_rate, momentum=recipe.other_momentum, nesterov=True
-    )
-    return first, rest
+    return 100 * int(distributed.total(right)) / len(images)
 
 
 class Trainer:
@@ -158,9 +82,17 @@ class Trainer:
     Parameters
     ----------
     shape, recipe, seed
-        Together with the data they determine the result on a given machine.
+        Together with the data and the teacher they determine the result on a given machine.
     training, validation : Images
     device : torch.device
+    teacher : ResNet or None
+        A trained network (`model.checkpoint.load_network`) from whose logits the student learns
+        too, by the recipe's `distil` and `distil_temperature`.
+    compiled : bool
+        Normalisation and activation by `torch.compile` where `model.fused` does not serve.
+
+    Raises `UserError` for fewer images than a batch, a batch that does not split into equal parts
+    for the processes (`model.distributed`), or a teacher of other classes.
     """
 
     def __init__(
@@ -172,10 +104,13 @@ class Trainer:
         training: Images,
         validation: Images,
         device: torch.device,
+        teacher: ResNet | None = None,
+        compiled: bool = False,
     ):
         self.shape, self.recipe, self.seed, self.device = shape, recipe, seed, device
         torch.manual_seed(seed)
         self.network = ResNet(shape).to(device)
+        self.network.mode.compiled = compiled
         self.optimisers = optimisers(self.network, recipe)
         self.packed = pack(training.pixels).to(device)
         self.labels = training.labels.to(device)
@@ -184,6 +119,20 @@ class Trainer:
             raise UserError(
                 f"{len(self.labels)} training images are fewer than a batch of {recipe.batch}"
             )
+        count = distributed.size()
+        if recipe.batch % count:
+            raise UserError(
+                f"A batch of {recipe.batch} does not split into equal parts for {count} processes"
+            )
+        own = recipe.batch // count
+        self.part = slice(distributed.rank() * own, (distributed.rank() + 1) * own)
+        self.forward: torch.nn.Module = self.network
+        if count > 1:  # the running statistics come from global sums: equal without a broadcast
+            self.forward = DistributedDataParallel(self.network, forward_sync_buffers=False)
+        self.teacher = teacher
+        if teacher is not None:
+            check_teacher(teacher, self.network)
+            teacher.to(device).eval().requires_grad_(False)
         self.steps = len(self.labels) // recipe.batch  # an epoch; the incomplete batch is left
         self.total = self.steps * recipe.epochs
         soft = round(recipe.soft * self.total)
@@ -207,30 +156,76 @@ class Trainer:
             for group in optimiser.param_groups:
                 group["lr"] = rate * recipe.rate(share)
 
-    def train_epoch(self, advance: Callable[[float], None] = lambda loss: None) -> Epoch:
-        """Train one more epoch; `advance` is called with the loss after every step.
+    def inputs(self, index: Tensor, draw: torch.Generator) -> Tensor:
+        """This process's part of a batch of augmented images: [B / processes, 3, 32, 32].
 
-        Raises `UserError` where the loss is not a number.
+        The crops of the whole batch are drawn everywhere: one process sees what several see.
+        """
+        dtype = torch.bfloat16 if self.recipe.precision == "bf16" else torch.float32
+        return to_input(augment(self.packed, index, draw)[self.part], dtype)
+
+    def loss(self, logits: Tensor, x: Tensor, labels: Tensor) -> Tensor:
+        """Mean over this process's images of the recipe's loss."""
+        smoothing = self.recipe.label_smoothing
+        if self.teacher is None:
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        with torch.no_grad():
+            taught = self.teacher(x)
+        return distillation_loss(
+            logits,
+            taught,
+            labels,
+            share=self.recipe.distil,
+            temperature=self.recipe.distil_temperature,
+            label_smoothing=smoothing,
+        )
+
+    def read_losses(self, losses: list[Tensor], number: int) -> list[float]:
+        """Means over all processes of the losses since the last reading; `number` is the last step.
+
+        Raises `UserError` where one is not a number, `KeyboardInterrupt` where a process was asked
+        to stop: in all of them alike.
+        """
+        stop = torch.tensor([float(distributed.stopping())], device=self.device)
+        values = distributed.total(torch.cat([torch.stack(losses).float(), stop])).tolist()
+        count = distributed.size()
+        means = [value / count for value in values[:-1]]
+        for at, value in enumerate(means, number + 1 - len(means)):
+            if not math.isfinite(value):
+                raise UserError(
+                    f"Loss is not a number at step {at + 1} of epoch {len(self.history) + 1}; "
+                    f"try a learning rate below {self.recipe.learning_rate:g}"
+                )
+        if values[-1]:
+            raise KeyboardInterrupt
+        return means
+
+    def train_epoch(self, advance: Callable[[float], None] = lambda loss: None) -> Epoch:
+        """Train one more epoch; `advance` is called with the loss of every step.
+
+        Raises `UserError` where the loss or a weight is not a number.
         """
         start, epoch, size = time.perf_counter(), len(self.history), self.recipe.batch
         draw = torch.Generator().manual_seed(self.seed * 100_003 + epoch)
         order = torch.randperm(len(self.labels), generator=draw).to(self.device)
-        losses, right = 0.0, 0
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        losses, unread, mode = 0.0, [], self.network.mode
         self.network.train()
         for number in range(self.steps):
-            step = epoch * self.steps + number
-            self.set_mode(step)
+            frozen = mode.frozen
+            self.set_mode(epoch * self.steps + number)
+            if mode.frozen and not frozen:
+                self.measure_statistics()
             index = order[number * size : (number + 1) * size]
-            x = to_input(augment(self.packed, index, draw), torch.bfloat16)
-            labels = self.labels[index]
-            logits = self.network(x)
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
-            value = loss.item()
-            if value != value or value == float("inf"):
-                raise UserError(
-                    f"Loss is not a number at step {number + 1} of epoch {epoch + 1}; "
-                    f"try a learning rate below {self.recipe.learning_rate:g}"
-                )
+            x, labels = self.inputs(index, draw), self.labels[index[self.part]]
+            logits = self.forward(x)
+            loss = self.loss(logits, x, labels)
+            unread.append(loss.detach())
+            if len(unread) >= LOSSES_READ.get(self.device.type, 1) or number == self.steps - 1:
+                for value in self.read_losses(unread, number):
+                    losses += value
+                    advance(value)
+                unread = []
             self.network.zero_grad()
             loss.backward()
             for optimiser in self.optimisers:
@@ -238,15 +233,21 @@ class Trainer:
             if self.recipe.optimiser == "muon":
                 for layer in self.network.layers:
                     layer.normalise()
-            losses += value
-            right += int((logits.argmax(1) == labels).sum())
-            advance(value)
-        mode = self.network.mode
+            right += (logits.detach().argmax(1) == labels).sum()
+        last = epoch + 1 == self.recipe.epochs  # measured in fp32, the others faster
+        if last and not mode.frozen:
+            self.measure_statistics()
+        if not all(bool(p.isfinite().all()) for p in self.network.state_dict().values()):
+            raise UserError(
+                f"A weight is not a number after step {self.steps} of epoch {epoch + 1}; "
+                f"try a learning rate below {self.recipe.learning_rate:g}"
+            )
+        dtype = torch.float32 if last or self.recipe.precision == "fp32" else torch.bfloat16
         result = Epoch(
             epoch + 1,
             losses / self.steps,
-            100 * right / (self.steps * size),
-            accuracy(self.network, self.validation),
+            100 * int(distributed.total(right)) / (self.steps * size),
+            accuracy(self.network, self.validation, dtype=dtype),
             self.optimisers[0].param_groups[0]["lr"],
             mode.temperature,
             mode.quantised,
@@ -255,63 +256,58 @@ class Trainer:
         self.history.append(result)
         return result
 
-    def configuration(self) -> dict:
+    @torch.no_grad()
+    def measure_statistics(self) -> None:
+        """Replace the running statistics by their mean over the recipe's number of batches.
+
+        With the winner-takes-all, whose statistics are needed from here on; 0 batches: unchanged.
+        """
+        mode, size = self.network.mode, self.recipe.batch
+        before = mode.frozen, mode.temperature
+        mode.frozen, mode.temperature = False, None
+        draw = torch.Generator().manual_seed(self.seed * 100_003 + 100_002)
+        order = torch.randperm(len(self.labels), generator=draw).to(self.device)
+        for number in range(min(self.recipe.statistics, self.steps)):
+            mode.momentum = 1 / (number + 1)
+            self.network(self.inputs(order[number * size : (number + 1) * size], draw))
+        mode.momentum = MOMENTUM
+        mode.frozen, mode.temperature = before
+
+    def configuration(self) -> dict[str, Any]:
         """What a checkpoint must agree in, as plain values."""
         return {
             "shape": asdict(self.shape),
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "images": len(self.labels),
+            "teacher": None if self.teacher is None else checkpoint.fingerprint(self.teacher),
         }
 
     def save(self, path: Path) -> None:
-        """Write a checkpoint to a temporary name, then rename it: no half-written one is left."""
+        """Write a checkpoint; the first of several processes does it."""
         state = {
             "configuration": self.configuration(),
             "network": self.network.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "history": [asdict(epoch) for epoch in self.history],
         }
-        data = io.BytesIO()  # torch itself reports a full disk with a traceback of its own
-        torch.save(state, data)
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            temporary.write_bytes(data.getbuffer())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        distributed.together(
+            lambda: checkpoint.write(state, path) if distributed.rank() == 0 else None
+        )
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of the same configuration."""
-        if not path.is_file():
-            raise UserError(f"No checkpoint {path} to resume from")
-        try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
-            found = state["configuration"]
-        except Exception as error:  # truncated, foreign: torch raises all kinds
-            raise UserError(
-                f"{path} is no checkpoint of this program, or is damaged: {type(error).__name__}"
-            ) from None
-        for part, mine in self.configuration().items():
-            if found.get(part) != mine:
-                raise UserError(
-                    f"{path} is a checkpoint of another configuration: "
-                    f"{difference(part, mine, found.get(part))}"
-                )
-        self.network.load_state_dict(state["network"])
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
+        """Go on from a checkpoint of the same configuration; the first process reads it for all."""
+        state = distributed.from_first(lambda: checkpoint.read(path))
+        checkpoint.check_same(self.configuration(), state["configuration"], path)
         names = {field.name for field in fields(Epoch)}
-        self.history = [
-            Epoch(**{k: v for k, v in epoch.items() if k in names}) for epoch in state["history"]
-        ]
+        try:
+            self.network.load_state_dict(state["network"])
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            self.history = [
+                Epoch(**{key: value for key, value in epoch.items() if key in names})
+                for epoch in state["history"]
+            ]
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise checkpoint.damaged(path, error) from None
         self.set_mode(max(0, len(self.history) * self.steps - 1))
-
-
-def difference(part: str, mine: object, other: object) -> str:
-    """The first field in which two configurations differ, in words."""
-    if isinstance(mine, dict) and isinstance(other, dict):
-        for key, value in mine.items():
-            if other.get(key) != value:
-                return difference(key, value, other.get(key))
-    return f"its {part.replace('_', ' ')} is {other}, not {mine}"

@@ -141,7 +141,7 @@ def test_group_size_by_number_of_groups():
         (
             lambda: dham(torch.zeros(1, 4, 1, 1), 4, -1.0),
             ValueError,
-            "Temperature must not be negative, not -1",
+            "Temperature must be a number from 0, not -1",
         ),
         (
             lambda: Temperature(initial=0, final=1, steps=1),

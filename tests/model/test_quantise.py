@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import fused
+from model import fused, layers
 from model.layers import Layer, OutputLayer
 from model.quantise import NORMAL_STEP, Mode, gaussian_step, quantise_weights
 
@@ -137,6 +137,81 @@ def test_compiled_code_equals_plain_torch(
         )
         assert similarity > 0.995
         torch.testing.assert_close(mine.double().norm(), plain.double().norm(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("size", [8, 9])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradient_of_a_shortcut_is_added_on_the_way(size, stride, monkeypatch):
+    """As autograd adds it: to the bit by the identity; by a projection but for its own rounding."""
+    if fused.library() is None:
+        pytest.skip("g++ is missing: training uses plain torch here")
+    found = []
+    for mine in (True, False):
+        mode = Mode(quantised=False, temperature=2.0)
+        first = make_layer(mode)
+        keywords = {"inputs": 32, "shortcut": 32, "stride": stride, "shortcut_stride": stride}
+        second, third = make_layer(mode, **keywords), make_layer(mode, **keywords)
+        if not mine:
+            monkeypatch.setattr(layers, "claim", lambda x: None)
+        x = levels(4, 16, size, size).bfloat16().requires_grad_()
+        middle = first(x)
+        out = second(middle, middle).float()
+        if stride == 2:  # two shortcuts of one tensor: the second one's gradient comes by autograd
+            out = out + third(middle, middle).float()
+        (out * torch.randn(out.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+        parameters = [*first.parameters(), *second.parameters(), *third.parameters()]
+        grads = [p.grad for p in parameters if p.grad is not None]
+        found.append([out.detach(), x.grad, *grads])
+    for mine, plain in zip(*found, strict=True):
+        if stride == 1:
+            assert torch.equal(mine, plain)
+        else:
+            difference = (mine.float() - plain.float()).norm()
+            assert difference < 0.01 * plain.float().norm()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's compiler warns of what it does itself
+def test_torch_compile_equals_plain_torch():
+    """In fp32, forward and backward; temperatures share one compiled function."""
+    for quantised, temperature in ((False, 2.0), (False, 3.0), (True, None)):
+        found = []
+        for compiled in (True, False):
+            mode = Mode(quantised, temperature, compiled=compiled)
+            layer = make_layer(mode, shortcut=32)
+            x, shortcut = levels(4, 16, 8, 8), levels(4, 32, 8, 8)
+            x.requires_grad_()
+            shortcut.requires_grad_()
+            out = layer(x, shortcut)
+            gradient = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+            (out * gradient).sum().backward()
+            grads = [p.grad for p in layer.parameters()]
+            found.append([out.detach(), x.grad, shortcut.grad, *grads])
+        for mine, plain in zip(*found, strict=True):
+            torch.testing.assert_close(mine, plain, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("group_size", [1, 4])
+@pytest.mark.parametrize("quantised, temperature", [(True, None), (False, None), (False, 2.0)])
+def test_compiled_code_passes_on_what_is_not_a_number(group_size, quantised, temperature):
+    if fused.library() is None:
+        pytest.skip("g++ is missing: training uses plain torch here")
+    layer = make_layer(Mode(quantised, temperature), group_size=group_size)
+    x = levels(2, 16, 8, 8).bfloat16()
+    x[1, 3, 4, 4] = float("nan")
+    assert layer(x).isnan().any()
+
+
+@pytest.mark.parametrize("group_size", [1, 4])
+def test_evaluation_in_bf16_is_near_that_in_fp32(group_size):
+    layer = make_layer(Mode(temperature=2.0), group_size=group_size).eval()
+    layer.variance *= 2e3
+    x = levels(4, 16, 8, 8)
+    with torch.no_grad():
+        exact, quick = layer(x), layer(x.bfloat16())
+    assert quick.dtype == torch.bfloat16
+    different = (quick.float() - exact).abs() > 0.02 * exact.abs().max()
+    assert different.float().mean() < 0.01  # a winner may change where two are nearly equal
 
 
 @pytest.mark.parametrize("order", ["before", "after"])

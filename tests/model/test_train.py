@@ -6,41 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from model import cifar, train
-from model.cifar import Images
 from model.errors import UserError
 from model.network import load
 from model.reference import logits
 from model.resnet import shape_of
 from model.trainer import RECIPES, Recipe, Trainer
+from tests.model.generated import coloured, write_coloured
 
 ROOT = Path(__file__).parents[2]
-
-
-def coloured(count, seed):
-    """Images whose class is their colour and brightness: learned within seconds."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % 10
-    base = np.stack([(labels % 2) * 120, (labels // 2 % 2) * 120, labels // 4 * 60], 1)
-    pixels = base[:, None, None, :] + rng.integers(0, 100, (count, 32, 32, 3))
-    return Images(torch.from_numpy(pixels.astype(np.uint8)), torch.from_numpy(labels))
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """A folder with a generated data set of 64 images a file, and a split of 256 and 64."""
     folder = tmp_path / "data"
-    folder.mkdir()
-    for number, name in enumerate((*cifar.TRAINING_FILES, *cifar.TEST_FILES)):
-        images = coloured(64, number)
-        planes = images.pixels.permute(0, 3, 1, 2).reshape(64, -1).numpy()
-        np.concatenate([images.labels[:, None].numpy().astype(np.uint8), planes], 1).tofile(
-            folder / name
-        )
+    write_coloured(folder)
     monkeypatch.setattr(cifar, "RECORDS", 64)
     monkeypatch.setattr(
         train, "read_training", lambda *which: cifar.read_training(*which, validation=64)
@@ -215,6 +199,16 @@ def test_interrupted(data, tmp_path, monkeypatch):
         (["--t-init", "200"], "Initial temperature 200 exceeds the final one, 100"),
         (["--learning-rate", "0"], "Learning rate must be positive, not 0"),
         (["--seed", "-1"], "Seed must be 0 to 2147483647, not -1"),
+        (["--learning-rate", "nan"], "Learning rate must be positive, not nan"),
+        (["--t-init", "nan"], "Initial temperature must be positive, not nan"),
+        (["--t-final", "inf"], "Final temperature must be positive, not inf"),
+        (["--weight-decay", "-1"], "Weight decay must be at least 0, not -1"),
+        (["--batch", "1000"], "256 training images are fewer than a batch of 1000"),
+        (["--precision", "fp64"], "invalid choice: 'fp64'"),
+        (["--distil", "0.3"], "--distil and --distil-temperature need a --teacher"),
+        (["--teacher", "none.pt"], "No checkpoint none.pt"),
+        (["--name", "a/b"], "Name 'a/b' must be that of a file, without a folder: use --output"),
+        (["--dat", "x"], "unrecognized arguments: --dat x"),
         (["--resume"], "No checkpoint .*resnet8-l4.pt to resume from"),
         (["--speed", "9"], "unrecognized arguments: --speed 9"),
     ],
@@ -222,6 +216,141 @@ def test_interrupted(data, tmp_path, monkeypatch):
 def test_wrong_options(data, tmp_path, arguments, text):
     with pytest.raises(UserError, match=text):
         train.main([*arguments, "--data", str(data), "--output", str(tmp_path / "out")])
+
+
+def small(data, out, *more):
+    """Arguments of a training that is as short as possible."""
+    folders = ["--data", str(data), "--output", str(out), "--device", "cpu", "--name", "x"]
+    return ["--network", "dham8", "--width", "16", "--epochs", "2", *folders, *more]
+
+
+def test_no_gpu(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="No CUDA device is available: use --device cpu"):
+        train.main(["--device", "cuda", "--data", str(data), "--output", str(tmp_path / "out")])
+
+
+def test_output_folder_that_cannot_be_written(data, tmp_path):
+    """Said before the first epoch, not after it."""
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "under"):
+        with pytest.raises(UserError, match=r"Nothing can be written into the output folder .*: "):
+            train.main(small(data, place))
+
+
+def test_truncated_data(data, tmp_path):
+    path = data / "data_batch_3.bin"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"data_batch_3.bin is truncated: .* instead of"):
+        train.main(small(data, tmp_path / "out"))
+    path.unlink()
+    with pytest.raises(UserError, match=r"data_batch_3.bin is missing: get "):
+        train.main(small(data, tmp_path / "out"))
+
+
+def test_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    train_epoch = Trainer.train_epoch
+
+    def fill(self, advance):
+        if self.history:
+            (out / "x.pt.tmp").symlink_to("/dev/full")
+        return train_epoch(self, advance)
+
+    monkeypatch.setattr(Trainer, "train_epoch", fill)
+    with pytest.raises(UserError) as caught:
+        train.main(small(data, out))
+    assert str(caught.value).startswith("No space left on device: ")
+    assert str(caught.value).endswith(f"; last good checkpoint: {out}/x.pt, after epoch 1")
+    assert len(torch.load(out / "x.pt", weights_only=True)["history"]) == 1
+    assert not list(out.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("what", ["loss", "weight"])
+def test_nan_keeps_the_last_checkpoint(data, tmp_path, monkeypatch, what):
+    out, inputs, calls = tmp_path / "out", Trainer.inputs, []
+
+    def poisoned(self, index, draw):
+        calls.append(1)
+        if len(calls) == self.steps + 3 and what == "loss":
+            return inputs(self, index, draw) * float("nan")
+        if len(calls) == 2 * self.steps and what == "weight":  # in the last step of an epoch
+            self.network.classifier.bias.register_hook(lambda gradient: gradient * float("nan"))
+        return inputs(self, index, draw)
+
+    monkeypatch.setattr(Trainer, "inputs", poisoned)
+    with pytest.raises(UserError) as caught:
+        train.main(small(data, out))
+    expected = {
+        "loss": "Loss is not a number at step 3 of epoch 2",
+        "weight": "A weight is not a number after step 8 of epoch 2",
+    }
+    assert str(caught.value) == (
+        f"{expected[what]}; try a learning rate below 0.01; "
+        f"last good checkpoint: {out}/x.pt, after epoch 1"
+    )
+    state = torch.load(out / "x.pt", weights_only=True)
+    assert len(state["history"]) == 1
+    assert all(tensor.isfinite().all() for tensor in state["network"].values())
+
+
+def test_teacher_by_the_program(data, tmp_path):
+    out = tmp_path / "out"
+    assert train.main([*small(data, out), "--quick", "--group-size", "1"]) == 0
+    teacher = str(out / "x.pt")
+    taught = ["--teacher", teacher, "--distil", "0.7", "--distil-temperature", "2", "--quick"]
+    assert train.main([*small(data, out), *taught, "--name", "y"]) == 0
+    facts = load(out / "y.dham").metadata
+    assert facts["command"].endswith(
+        "--teacher x.pt --distil 0.7 --distil-temperature 2 --quick --name y"
+    )
+    configuration = torch.load(out / "y.pt", weights_only=True)["configuration"]
+    assert configuration["teacher"] == facts["teacher"]
+    assert (configuration["recipe"]["distil"], configuration["recipe"]["distil_temperature"]) == (
+        0.7,
+        2,
+    )
+    assert str(tmp_path) not in json.dumps(facts)
+
+
+def test_measured_statistics(monkeypatch):
+    """The mean over the asked number of batches, before freezing or at the end; else untouched."""
+    seen = []
+    measure = Trainer.measure_statistics
+
+    def spy(self):
+        before = [layer.mean.clone() for layer in self.network.layers]
+        measure(self)
+        mode = self.network.mode
+        changed = any(
+            not torch.equal(layer.mean, old)
+            for layer, old in zip(self.network.layers, before, strict=True)
+        )
+        seen.append((len(self.history), mode.frozen, mode.momentum, changed))
+
+    monkeypatch.setattr(Trainer, "measure_statistics", spy)
+    floating = {"soft": 1.0, "quantise": 1.0, "freeze": 1.0}
+    for changes in ({"statistics": 3}, {}, {"statistics": 3, **floating}):
+        run = trainer(epochs=2, **{"freeze": 0.75, **changes})
+        for _ in range(2):
+            run.train_epoch()
+    assert seen == [(1, True, 0.1, True), (1, True, 0.1, False), (1, False, 0.1, True)]
+
+
+def test_statistics_are_the_mean_over_the_batches():
+    run = trainer(statistics=2)
+    layer, means = run.network.layers[0], []
+    moments = layer.statistics
+
+    def spy(found, count):
+        means.append(found[0].clone())
+        return moments(found, count)
+
+    layer.statistics = spy
+    run.network.train()
+    run.measure_statistics()
+    assert len(means) == 2
+    torch.testing.assert_close(layer.mean, (means[0] + means[1]).float() / 2)
 
 
 def test_damaged_checkpoint(data, tmp_path):

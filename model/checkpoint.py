@@ -1,0 +1,106 @@
+"""Checkpoints of a training: written whole or not at all, read with one clear line if wrong.
+
+A checkpoint (NAME.pt) holds the configuration, the network's weights, the optimisers' state and
+the measurements of all epochs, as plain values and tensors: reading one executes nothing.
+"""
+
+import hashlib
+import io
+import os
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.errors import UserError
+from model.recipe import Recipe
+from model.resnet import ResNet, Shape, Stage
+
+__all__ = ["check_same", "damaged", "fingerprint", "load_network", "read", "write"]
+
+PARTS = ("configuration", "network", "optimisers", "history")
+
+
+def write(state: dict[str, Any], path: Path) -> None:
+    """Write to a temporary name, then rename it: the file before it lives until this is whole."""
+    data = io.BytesIO()  # torch itself reports a full disk with a traceback of its own
+    torch.save(state, data)
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """What to raise where a file cannot be a checkpoint of ours, whatever torch says of it."""
+    return UserError(
+        f"{path} is no checkpoint of this program, or is damaged: {type(error).__name__}"
+    )
+
+
+def read(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """A checkpoint's parts. Raises `UserError` where it is missing, foreign or damaged."""
+    if not path.is_file():
+        raise UserError(f"No checkpoint {path}")
+    try:
+        state = torch.load(path, map_location=device, weights_only=True)
+        return {part: state[part] for part in PARTS}
+    except Exception as error:  # truncated, foreign: torch raises all kinds
+        raise damaged(path, error) from None
+
+
+def with_defaults(part: str, found: object) -> object:
+    """A part of a configuration, completed by the defaults of fields newer than its checkpoint."""
+    kind = {"recipe": Recipe, "shape": Shape}.get(part)
+    if kind is None or not isinstance(found, dict):
+        return found
+    return {f.name: f.default for f in fields(kind) if f.default is not MISSING} | found
+
+
+def check_same(mine: dict[str, Any], found: dict[str, Any], path: Path) -> None:
+    """Raise `UserError` where the checkpoint of `path` has another configuration than `mine`."""
+    for part, value in mine.items():
+        other = with_defaults(part, found.get(part))
+        if other != value:
+            raise UserError(
+                f"{path} is a checkpoint of another configuration: {difference(part, value, other)}"
+            )
+
+
+def difference(part: str, mine: object, other: object) -> str:
+    """The first field in which two configurations differ, in words."""
+    if isinstance(mine, dict) and isinstance(other, dict):
+        for key, value in mine.items():
+            if other.get(key) != value:
+                return difference(key, value, other.get(key))
+    return f"its {part.replace('_', ' ')} is {other}, not {mine}"
+
+
+def load_network(path: Path, device: torch.device | str = "cpu") -> ResNet:
+    """The network of a checkpoint, in evaluation, on `device`; quantised if the training was."""
+    state = read(path, device)
+    try:
+        shape = dict(state["configuration"]["shape"])
+        shape["stages"] = tuple(Stage(**stage) for stage in shape["stages"])
+        network = ResNet(Shape(**shape)).to(device)
+        network.load_state_dict(state["network"])
+        history = state["history"]
+        network.mode.quantised = bool(history and history[-1]["quantised"])
+    except Exception as error:  # of another version, or tampered with
+        raise damaged(path, error) from None
+    return network.eval()
+
+
+def fingerprint(network: ResNet) -> str:
+    """SHA-256 of the weights, by name, and of whether they are quantised: 16 hex digits."""
+    found = hashlib.sha256(str(network.mode.quantised).encode())
+    for name, tensor in network.state_dict().items():
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]

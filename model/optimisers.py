@@ -1,0 +1,31 @@
+"""What steps a network's weights: Muon or SGD for the convolutions, SGD for the rest."""
+
+from typing import Any
+
+import torch
+
+from model.recipe import Recipe
+from model.resnet import ResNet
+
+__all__ = ["optimisers"]
+
+
+def optimisers(network: ResNet, recipe: Recipe) -> tuple[torch.optim.Optimizer, ...]:
+    """Of the convolutions' weights, and of the rest."""
+    matrices = [layer.get_parameter("weight") for layer in network.layers]
+    decayed: dict[str, Any] = {
+        "params": [network.classifier.weight],
+        "weight_decay": recipe.weight_decay,
+    }
+    vectors: dict[str, Any] = {"params": [p for p in network.parameters() if p.dim() == 1]}
+    keywords: dict[str, Any] = {"lr": recipe.learning_rate, "momentum": recipe.momentum}
+    if recipe.optimiser == "muon":
+        first: torch.optim.Optimizer = torch.optim.Muon(matrices, weight_decay=0.0, **keywords)
+    else:
+        first = torch.optim.SGD(
+            matrices, weight_decay=recipe.weight_decay, nesterov=True, **keywords
+        )
+    rest = torch.optim.SGD(
+        [vectors, decayed], lr=recipe.other_rate, momentum=recipe.other_momentum, nesterov=True
+    )
+    return first, rest

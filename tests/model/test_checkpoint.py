@@ -1,0 +1,109 @@
+"""Checkpoints: written whole or not at all, old ones read, foreign ones refused."""
+
+import pytest
+import torch
+
+from model import checkpoint
+from model.errors import UserError
+from model.resnet import ResNet, shape_of
+from model.trainer import Recipe, Trainer
+from tests.model.generated import coloured
+
+NEW = ("precision", "distil", "distil_temperature", "statistics")
+
+
+def trainer(**changes):
+    return Trainer(
+        shape=shape_of("dham8", width=16),
+        recipe=Recipe(**{"epochs": 2, "batch": 32, **changes}),
+        seed=0,
+        training=coloured(64, 1),
+        validation=coloured(64, 2),
+        device=torch.device("cpu"),
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A trainer after one epoch, and its checkpoint."""
+    run = trainer()
+    run.train_epoch()
+    run.save(tmp_path / "a.pt")
+    return run, tmp_path / "a.pt"
+
+
+def test_network_of_a_checkpoint(saved):
+    run, path = saved
+    network = checkpoint.load_network(path)
+    assert network.shape == run.shape and not network.training
+    assert network.mode.quantised == run.history[-1].quantised
+    assert checkpoint.fingerprint(network) == checkpoint.fingerprint(run.network)
+
+
+def test_fingerprint_is_of_weights_and_mode():
+    torch.manual_seed(0)
+    network = ResNet(shape_of("dham8", width=16))
+    found = {checkpoint.fingerprint(network)}
+    network.mode.quantised = True
+    found.add(checkpoint.fingerprint(network))
+    with torch.no_grad():
+        network.classifier.bias[3] += 1e-6
+    found.add(checkpoint.fingerprint(network))
+    assert len(found) == 3
+
+
+def test_checkpoint_without_the_newer_fields(saved):
+    """It counts as having their defaults, and those alone."""
+    _, path = saved
+    state = torch.load(path, weights_only=True)
+    for name in NEW:
+        del state["configuration"]["recipe"][name]
+    del state["configuration"]["teacher"]
+    checkpoint.write(state, path)
+    run = trainer()
+    run.load(path)
+    assert len(run.history) == 1
+    with pytest.raises(UserError, match="its statistics is 0, not 5"):
+        trainer(statistics=5).load(path)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(saved):
+    run, path = saved
+    before = path.read_bytes()
+    path.with_name("a.pt.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        run.save(path)
+    assert path.read_bytes() == before
+    assert [other.name for other in path.parent.iterdir()] == ["a.pt"]
+
+
+def damage(state):
+    del state["network"]["layers.0.weight"]
+
+
+def other_width(state):
+    state["network"]["layers.0.weight"] = torch.zeros(2, 2)
+
+
+def no_history(state):
+    del state["history"]
+
+
+@pytest.mark.parametrize("change", [damage, other_width, no_history])
+def test_damaged(saved, change):
+    _, path = saved
+    state = torch.load(path, weights_only=True)
+    change(state)
+    torch.save(state, path)
+    for call in (lambda: trainer().load(path), lambda: checkpoint.load_network(path)):
+        with pytest.raises(UserError, match="a.pt is no checkpoint of this program, or is damaged"):
+            call()
+
+
+def test_truncated_and_missing(saved):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="is no checkpoint of this program, or is damaged"):
+        checkpoint.load_network(path)
+    with pytest.raises(UserError, match="No checkpoint .*b.pt"):
+        checkpoint.load_network(path.with_name("b.pt"))
