@@ -177,9 +177,7 @@ def measure_ratio(sizes, progress, capability=LARGE, widths=(16, 32, 64), size=3
 
 @run_cli
 def main(argv=None) -> int:
-    parser = Parser(
-        prog="python -m benchmarks.verify", description=__doc__.split("\n")[0]
-    )
+    parser = Parser(prog="python -m benchmarks.verify", description=__doc__.split("\n")[0])
     parser.add_argument("--board", default="icebreaker")
     parser.add_argument("--network", metavar="FILE")
     parser.add_argument("--frames", type=int, default=100, help="0: none")

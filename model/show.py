@@ -209,9 +209,7 @@ def _safe(text):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = Parser(
-        prog="python -m model.show", description="Show what a DHAM network file holds."
-    )
+    parser = Parser(prog="python -m model.show", description="Show what a DHAM network file holds.")
     parser.add_argument("file", help="network file (.dham), or a name of the zoo")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)

@@ -159,8 +159,13 @@ def prepare(
     base = options.output / name
     if distributed.rank() == 0:
         base = output_folder(options.output, name)
-        if options.resume and not base.with_name(f"{name}.pt").is_file():
+        there = base.with_name(f"{name}.pt").is_file()
+        if options.resume and not there:
             raise UserError(f"No checkpoint {base}.pt to resume from")
+        if there and not options.resume:
+            raise UserError(
+                f"{base}.pt is there already: go on with --resume, or give another --name"
+            )
     return base, device, {"training": training, "validation": validation, "teacher": teacher}
 
 

@@ -1,10 +1,13 @@
 """Tables and plots of the records of `model.memory.experiment`."""
 
+import math
 from collections import defaultdict
 from itertools import groupby
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from model import statistics
 
 from . import theory
 from .classical import MEMORIES
@@ -18,20 +21,12 @@ LAWS = {
     "n² / log² n": lambda n: n**2 / np.log(n) ** 2,
     "n² / log n": lambda n: n**2 / np.log(n),
 }
-#: Student's t for a confidence of 95 %, from 1 to 30 degrees of freedom; 1.96 beyond.
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179,
-            2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
-            2.060, 2.056, 2.052, 2.048, 2.045, 2.042)  # fmt: skip
 
 
 def interval(values) -> tuple[float, float]:
     """Mean, and half the 95 % confidence interval of the mean (NaN for a single value)."""
-    values = np.asarray(values, float)
-    freedom = len(values) - 1
-    if freedom < 1:
-        return float(values.mean()), float("nan")
-    t = _STUDENT[freedom - 1] if freedom <= len(_STUDENT) else 1.96
-    return float(values.mean()), float(t * values.std(ddof=1) / np.sqrt(len(values)))
+    found = statistics.interval([float(value) for value in values])
+    return found.mean, math.nan if found.half is None else found.half
 
 
 def growth(neurons, capacities) -> tuple[float, dict[str, float]]:

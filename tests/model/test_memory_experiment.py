@@ -104,7 +104,7 @@ def test_interval():
     mean, half = report.interval([1.0, 2.0, 3.0])
     assert mean == 2 and half == pytest.approx(4.303 / 3**0.5, rel=1e-3)
     assert np.isnan(report.interval([5])[1])
-    assert report.interval([0, 1] * 40)[1] == pytest.approx(1.96 * 0.50315 / 80**0.5, rel=1e-3)
+    assert report.interval([0, 1] * 40)[1] == pytest.approx(2.042 * 0.50315 / 80**0.5, rel=1e-3)
 
 
 def test_growth_finds_the_law():

@@ -16,16 +16,14 @@ from model.network import Classifier, Conv, Network, save
 from model.resnet import ResNet, shape_of
 from model.wins import (
     Wins,
-    classes_figure,
     count_wins,
-    layer_figure,
     main,
     markdown,
     network_wins,
     records_of,
     torch_wins,
-    write_figure,
 )
+from model.wins_figures import classes_figure, layer_figure, write_figure
 
 
 def random_records(count=9, size=3, groups=4, group_size=3, classes=5, seed=0):

@@ -1,0 +1,64 @@
+"""`memory`: the sparse hetero-associative memory and its relatives (`model.memory`)."""
+
+import time
+
+from matplotlib.figure import Figure
+
+from model.errors import UserError
+from model.experiments.session import Experiment, Session
+from model.memory import experiment
+from model.train import hardware
+
+__all__ = ["MEMORY"]
+
+
+def run(session: Session) -> None:
+    quick = session.scale.name == "quick"
+    keys = experiment.keys(quick, session.seeds)
+    done = [key for key in keys if key in session.records]
+    task = session.progress.add_task("all", total=len(keys), completed=len(done), state="")
+    begun = time.perf_counter()
+    try:
+        for record in experiment.run(
+            quick, session.seeds, lambda text: session.progress.update(task, state=text), done
+        ):
+            seconds, begun = time.perf_counter() - begun, time.perf_counter()
+            more = {
+                "scale": session.scale.name,
+                "hardware": hardware(session.store.device),
+                "commit": session.store.commit,
+                "seconds": round(seconds, 2),
+            }
+            session.records.append(record | more)
+            session.progress.advance(task)
+    except KeyboardInterrupt:
+        raise UserError(
+            "Interrupted: all finished measurements are recorded; the same command goes on", 130
+        ) from None
+
+
+def tables(session: Session) -> str:
+    records = session.records.all()
+    where = {
+        key: "; ".join(dict.fromkeys(str(r[key]) for r in records))
+        for key in ("hardware", "commit")
+    }
+    seeds = ", ".join(map(str, sorted({r["seed"] for r in records if "seed" in r})))
+    body = experiment.tables(records).replace("# ", "## ", 1)
+    return (
+        f"{body.strip()}\n\nSeeds {seeds}; hardware {where['hardware']}; commit {where['commit']}. "
+        "The paper prints no numbers for these memories; the theory stands beside ours.\n"
+    )
+
+
+def figures(session: Session) -> dict[str, Figure]:
+    return experiment.figures(session.records.all())
+
+
+MEMORY = Experiment(
+    name="memory",
+    summary="retrieval error against load, and capacity, beside the theory",
+    run=run,
+    tables=tables,
+    figures=figures,
+)

@@ -1,0 +1,309 @@
+"""Finished trainings on disk, shared by all experiments: made once, read by each.
+
+In OUTPUT/trainings: NAME.pt (checkpoint, each epoch), NAME.jsonl (an epoch a line) and NAME.json
+(a sidecar: hardware, commit and command, and the accuracy on the test images once it was measured).
+Files that `model.train` wrote may be put there under the same name; its configuration must be the
+same. A sidecar is optional: what it does not say is "unknown".
+"""
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+
+from model import checkpoint
+from model.cifar import Images, read_few_shot, read_test, read_training, to_input
+from model.errors import UserError
+from model.experiments.origin import UNKNOWN
+from model.experiments.records import write_text
+from model.experiments.runs import Training
+from model.resnet import ResNet
+from model.train import hardware
+from model.trainer import Epoch, Trainer, accuracy, reuse_memory
+
+__all__ = ["Finished", "Store", "classify"]
+
+
+def first(images: Images, count: int | None) -> Images:
+    """The first `count` images, or all."""
+    return Images(images.pixels[:count], images.labels[:count])
+
+
+def classify(network: ResNet, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from pixels uint8 [N, 32, 32, 3] to classes int64 [N], by `network`."""
+
+    @torch.no_grad()
+    def decide(pixels: torch.Tensor) -> torch.Tensor:
+        return network(to_input(pixels.to(device))).argmax(1)
+
+    return decide
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A complete training: its network (in evaluation: the winner takes all) and its history."""
+
+    training: Training
+    network: ResNet
+    history: list[Epoch]
+    sidecar: dict
+    checkpoint: str  # sha256 of its file
+
+    def facts(self) -> dict:
+        """What every record says of the training that it was measured on."""
+        training, last = self.training, self.history[-1]
+        recipe = asdict(training.recipe)
+        return {
+            "training": training.name,
+            "network": training.network,
+            "width": training.width,
+            "group_sizes": list(training.shape.group_sizes),
+            "data_set": training.data_set,
+            "recipe_name": training.recipe_name,
+            "recipe": json.loads(json.dumps(recipe)),
+            "seed": training.seed,
+            "epochs": len(self.history),
+            "training_images": training.images,
+            "teacher": training.teacher and training.teacher.name,
+            "validation": last.validation,
+            "train_seconds": round(sum(epoch.seconds for epoch in self.history), 1),
+            "hardware": self.sidecar.get("hardware", UNKNOWN),
+            "commit": self.sidecar.get("commit", UNKNOWN),
+            "command": self.sidecar.get("command", UNKNOWN),
+            "checkpoint": self.checkpoint,
+        }
+
+
+class Store:
+    """Trainings in a folder, made on demand.
+
+    Parameters
+    ----------
+    folder : Path
+        OUTPUT/trainings.
+    data : Path
+        Folder of the data sets.
+    commit, command : str
+        What a training that begins now notes about itself.
+    compiled : bool
+        By `torch.compile`, where `model.trainer` can.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        data: Path,
+        *,
+        device: torch.device,
+        commit: str,
+        command: str,
+        compiled: bool = False,
+    ):
+        self.folder, self.data, self.device = folder, data, device
+        self.commit, self.command, self.compiled = commit, command, compiled
+        self._data: dict[tuple, object] = {}
+
+    def path(self, training: Training, suffix: str = ".pt") -> Path:
+        return self.folder / f"{training.name}{suffix}"
+
+    def _once(self, key: tuple, read: Callable[[], object]):
+        if key not in self._data:
+            self._data[key] = read()
+        return self._data[key]
+
+    def images(self, training: Training) -> tuple[Images, Images]:
+        """(training, validation) images, the validation split by seed 0 whatever the training's."""
+
+        def read():
+            if training.data_set != "cifar-fs":
+                return read_training(self.data, training.data_set, validation=training.split)
+            base = read_few_shot(self.data, "train")
+            order = torch.randperm(len(base), generator=torch.Generator().manual_seed(0))
+            held = min(training.split, len(base) // 10)
+            return tuple(
+                Images(base.pixels[part], base.labels[part])
+                for part in (order[held:], order[:held])
+            )
+
+        whole, held = self._once(("training", training.data_set, training.split), read)
+        return first(whole, training.images), first(held, training.held_out)
+
+    def test(self, data_set: str, count: int | None) -> Images:
+        """The first `count` test images, on the device."""
+        read = self._once(("test", data_set), lambda: read_test(self.data, data_set))
+        return first(read, count).to(self.device)
+
+    def trainer(self, training: Training, teacher: ResNet | None = None) -> Trainer:
+        """A trainer for it, at its beginning."""
+        images, held_out = self.images(training)
+        return Trainer(
+            shape=training.shape,
+            recipe=training.recipe,
+            seed=training.seed,
+            training=images,
+            validation=held_out,
+            device=self.device,
+            teacher=teacher,
+            compiled=self.compiled,
+        )
+
+    def complete(self, training: Training) -> bool:
+        """Whether a checkpoint of all its epochs is there; its configuration is not checked."""
+        path = self.path(training)
+        return path.exists() and len(checkpoint.read(path)["history"]) >= training.recipe.epochs
+
+    def sidecar(self, training: Training) -> dict:
+        """What NAME.json says; empty where there is none."""
+        return self.read_sidecar(self.path(training, ".json"))
+
+    @staticmethod
+    def read_sidecar(path: Path) -> dict:
+        """Of that file; raises ``UserError`` where it is no JSON object."""
+        if not path.exists():
+            return {}
+        try:
+            found = json.loads(path.read_text())
+            if not isinstance(found, dict):
+                raise ValueError
+        except ValueError:
+            raise UserError(
+                f"{path} is damaged: mend it (an object with hardware, commit and command), or "
+                "remove it (they are then unknown)"
+            ) from None
+        return found
+
+    def with_origin(self, record: dict) -> dict:
+        """The record, with what its training's sidecar knows now and did not say then."""
+        unknown = [key for key in ("hardware", "commit", "command") if record[key] == UNKNOWN]
+        if not unknown:
+            return record
+        found = self.read_sidecar(self.folder / f"{record['training']}.json")
+        return record | {key: found.get(key, UNKNOWN) for key in unknown}
+
+    def note(self, training: Training, **facts) -> dict:
+        """Add to the sidecar, and return it whole."""
+        whole = self.sidecar(training) | facts
+        text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+        write_text(self.path(training, ".json"), text)
+        return whole
+
+    def finish(self, training: Training, progress: Progress) -> Finished:
+        """Load the training, or go on with it until it is complete.
+
+        Raises ``UserError`` for a checkpoint of another configuration, a damaged one, a loss that
+        is not a number, and Ctrl-C (status 130): what is complete stays.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        reuse_memory()
+        teacher = None
+        if training.teacher is not None:
+            teacher = self.finish(training.teacher, progress).network
+        path = self.path(training)
+        trainer = self.trainer(training, teacher)
+        with self.alone(training, progress):
+            if path.exists():
+                trainer.load(path)
+            if len(trainer.history) < training.recipe.epochs:
+                self._train(training, trainer, progress)
+            elif not self._logged(training, trainer.history):
+                self._log(training, trainer.history)
+        trainer.network.eval()
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return Finished(training, trainer.network, trainer.history, self.sidecar(training), digest)
+
+    @contextmanager
+    def alone(self, training: Training, progress: Progress) -> Iterator[None]:
+        """Wait until no other process trains it; a lock ends when its process does."""
+        place = self.folder / "locks" / training.name
+        place.parent.mkdir(exist_ok=True)
+        with place.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                progress.console.print(f"waiting for the process that trains {training.name}")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _logged(self, training: Training, history: list[Epoch]) -> bool:
+        path = self.path(training, ".jsonl")
+        return path.exists() and path.read_text().count("\n") == len(history)
+
+    def _log(self, training: Training, history: list[Epoch]) -> None:
+        lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
+        write_text(self.path(training, ".jsonl"), lines)
+
+    def _describe(self, training: Training, begun: bool) -> None:
+        """Note hardware, commit and command; those of every session that took part."""
+        mine = {
+            "hardware": hardware(self.device),
+            "commit": self.commit,
+            "command": self.command,
+        }
+        before = self.sidecar(training)
+        if begun:
+            for key, value in mine.items():
+                parts = [p for p in before.get(key, UNKNOWN).split("; then ") if p != value]
+                mine[key] = "; then ".join([*parts, value])
+        self.note(training, **mine)
+
+    def _train(self, training: Training, trainer: Trainer, progress: Progress) -> None:
+        epochs, name = training.recipe.epochs, training.name
+        self._describe(training, begun=bool(trainer.history))
+        task = progress.add_task(
+            name, total=trainer.total, completed=len(trainer.history) * trainer.steps, state=""
+        )
+        kept = f"the checkpoint of epoch {{}} is kept: {self.path(training)}"
+        try:
+            while len(trainer.history) < epochs:
+                number = len(trainer.history) + 1
+                progress.update(task, state=f"epoch {number}/{epochs}")
+                epoch = trainer.train_epoch(lambda loss: progress.advance(task))
+                trainer.save(self.path(training))
+                self._log(training, trainer.history)
+                progress.console.print(
+                    f"{name}: epoch {number}/{epochs}, loss {epoch.loss:.3f}, "
+                    f"validation {epoch.validation:.2f} %, {epoch.seconds:.0f} s",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+        except KeyboardInterrupt:
+            number = len(trainer.history)
+            what = kept.format(number) if number else "no epoch of it was complete"
+            raise UserError(
+                f"Interrupted in epoch {number + 1} of {name}: {what}; finished runs are "
+                "recorded; the same command goes on",
+                130,
+            ) from None
+        except UserError as error:
+            number = len(trainer.history)
+            what = f"; {kept.format(number)}" if number else ""
+            raise UserError(f"{name}: {error}{what}", error.status) from None
+        finally:
+            progress.remove_task(task)
+
+    def tested(self, finished: Finished, count: int | None) -> dict:
+        """Accuracy on the test images: {"right", "images", "accuracy"}, measured once.
+
+        It is kept in the sidecar with the checkpoint that it belongs to.
+        """
+        known = finished.sidecar.get("test")
+        images = self.test(finished.training.data_set, count)
+        if (
+            isinstance(known, dict)
+            and known.get("checkpoint") == finished.checkpoint
+            and known.get("images") == len(images)
+        ):
+            return {key: known[key] for key in ("right", "images", "accuracy")}
+        share = accuracy(finished.network, images)
+        finished.network.eval()
+        right = round(share * len(images) / 100)
+        result = {"right": right, "images": len(images), "accuracy": 100 * right / len(images)}
+        test = {**result, "checkpoint": finished.checkpoint, "hardware": hardware(self.device)}
+        finished.sidecar.update(self.note(finished.training, test=test))
+        return result

@@ -1,0 +1,246 @@
+"""The program: options, one clear line for whatever is wrong, and a kill at any time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model.errors import UserError
+from model.experiments.__main__ import EXPERIMENTS, command_line, main, parse, scale_of
+from model.experiments.scales import SCALES
+from model.trainer import Trainer
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*arguments, data, output):
+    return main([*arguments, "--data", str(data), "--output", str(output), "--device", "cpu"])
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (["table9"], r"Unknown experiment table9: did you mean table\d\?"),
+        (["table1", "--network", "resnet9"], "Unknown network resnet9: did you mean resnet8"),
+        (["table1", "--recipe", "papers"], "Unknown recipe papers: did you mean paper"),
+        (["table1", "--group-sizes", "1,3"], "--group-sizes: Group size 3 does not divide 32"),
+        (["table2", "--groups", "64"], "--groups: Number of groups 64 does not divide 32"),
+        (["table1", "--group-sizes", "0,1"], "--group-sizes: must be 1 or more, not 0"),
+        (["table1", "--seeds", "-1"], "--seeds: must be 0 or more, not -1"),
+        (["table1", "--seeds", "one"], "--seeds: 'one' is not a list of integers such as 1,2"),
+        (["table1", "--width", "0"], "Width must be a positive integer, not 0"),
+        (["table1", "--epochs", "0"], "Epochs must be a positive integer, not 0"),
+        (["table1", "--learning-rate", "0"], "Learning rate must be positive, not 0"),
+        (["table1", "--quick", "--full"], "not allowed with argument --quick"),
+        (["table1", "--speed"], r"unrecognized arguments: --speed \(see python -m"),
+        (["table1"], "Data folder .*none does not exist: get https"),
+        (["table4"], "Data folder .*none does not exist: get https"),
+        (["table1", "--report"], "No records in .*table1-cpu/records.jsonl: run it without --rep"),
+    ],
+)  # fmt: skip
+def test_wrong_input(tmp_path, arguments, text):
+    with pytest.raises(UserError, match=text) as found:
+        run(*arguments, data=tmp_path / "none", output=tmp_path / "out")
+    assert found.value.status == 2
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_no_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="No CUDA device is available"):
+        main(["table1", "--device", "cuda", "--output", str(tmp_path)])
+
+
+def test_one_line_and_status_2(tmp_path):
+    found = subprocess.run(
+        [sys.executable, "-m", "model.experiments", "tabel1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 2 and found.stdout == ""
+    assert found.stderr.startswith("error: Unknown experiment tabel1: did you mean table1?")
+    assert len(found.stderr.splitlines()) == 1
+
+
+def test_help_lists_the_experiments(capsys):
+    with pytest.raises(SystemExit) as found:
+        main(["--help"])
+    assert found.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name}" in text and e.summary in text for name, e in EXPERIMENTS.items())
+
+
+@pytest.mark.parametrize(
+    "arguments, label, title",
+    [
+        ([], "cpu", "ResNet-8, width 32, CIFAR-10, recipe float, 10 epochs"),
+        (["--epochs", "10", "--width", "32"], "cpu", None),
+        (["--epochs", "1"], "cpu-e1", "ResNet-8, width 32, CIFAR-10, recipe float, 1 epoch"),
+        (
+            ["--network", "resnet20", "--width", "16", "--epochs", "30"],
+            "cpu-resnet20-e30",
+            "ResNet-20, width 16, CIFAR-10, recipe float, 30 epochs",
+        ),
+        (
+            ["--network", "resnet20", "--width", "24"],
+            "cpu-resnet20-w24",
+            "ResNet-20, width 24, CIFAR-10, recipe float, 10 epochs",
+        ),
+        (
+            ["--full", "--network", "resnet18"],
+            "full-resnet18",
+            "ResNet-18, width 64, CIFAR-10, recipe paper, 300 epochs",
+        ),
+        (
+            ["--full", "--network", "resnet18", "--recipe", "float", "--learning-rate", "0.03"],
+            "full-resnet18-float-lr0.03",
+            "ResNet-18, width 64, CIFAR-10, recipe float, 10 epochs, learning rate 0.03",
+        ),
+        (
+            ["--dense-sums", "--data-set", "cifar100", "--batch", "256"],
+            "cpu-cifar100-b256-dense-sums",
+            "ResNet-8, width 32, CIFAR-100, recipe float, 10 epochs, dense after additions",
+        ),
+    ],
+)
+def test_labels_tell_settings_apart(arguments, label, title):
+    scale, found = scale_of(parse(["table1", *arguments]))
+    assert found == label
+    if title is not None:
+        assert [setting.title for setting in scale.settings] == [title]
+
+
+def test_command_line_without_folders():
+    given = ["table1", "--data", "/a", "--quick", "--output=/b", "--seeds", "0,1", "--report"]
+    assert command_line(given) == "table1 --quick --seeds 0,1"
+
+
+def test_seeds_and_sizes_are_added_to_what_there_is(data, tmp_path, capsys):
+    for seeds, count in (("0", 1), ("0,1", 2)):
+        more = ("--seeds", seeds, "--group-sizes", "2")
+        assert run("table1", "--quick", *more, data=data, output=tmp_path) == 0
+        lines = (tmp_path / "table1-quick" / "records.jsonl").read_text().splitlines()
+        assert len(lines) == count
+    assert "(n = 2)" in (tmp_path / "table1-quick" / "table.md").read_text()
+
+
+def test_damaged_records_are_left_alone(data, tmp_path):
+    path = tmp_path / "table1-quick" / "records.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"key": "a"}\n{torn\n{"key": "b"}\n')
+    with pytest.raises(UserError, match="damaged in line 2"):
+        run("table1", "--quick", data=data, output=tmp_path)
+    assert path.read_text() == '{"key": "a"}\n{torn\n{"key": "b"}\n'
+    assert not (tmp_path / "trainings").exists()
+
+
+def test_wrong_data_folder_loses_nothing(data, tmp_path):
+    only10 = data / "cifar-10-batches-bin"
+    with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100"):
+        run("table4", "--quick", data=only10, output=tmp_path)
+    truncated = tmp_path / "truncated"
+    truncated.mkdir()
+    for path in only10.iterdir():
+        (truncated / path.name).write_bytes(path.read_bytes()[: -1 if "3" in path.name else None])
+    with pytest.raises(UserError, match=r"data_batch_3.bin is truncated"):
+        run("table1", "--quick", data=truncated, output=tmp_path)
+
+
+def test_interrupted_run_leaves_its_report(data, tmp_path, monkeypatch):
+    train_epoch, calls = Trainer.train_epoch, []
+
+    def third(self, advance=lambda loss: None):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train_epoch(self, advance)
+
+    monkeypatch.setattr(Trainer, "train_epoch", third)
+    with pytest.raises(UserError, match="Interrupted in epoch 1 of .*-l1-.*-s1") as found:
+        run("table1", "--quick", data=data, output=tmp_path)
+    assert found.value.status == 130
+    folder = tmp_path / "table1-quick"
+    assert len((folder / "records.jsonl").read_text().splitlines()) == 2
+    assert "(n = 1)" in (folder / "table.md").read_text()
+    assert run("table1", "--quick", data=data, output=tmp_path) == 0
+    assert len(calls) == 5  # two, the interrupted one, and the two that were left
+
+
+def test_no_training_measures_what_is_complete(data, tmp_path, capsys):
+    assert run("table1", "--quick", "--seeds", "0", data=data, output=tmp_path) == 0
+    for name in ("table5", "pareto", "per-layer", "distillation"):
+        assert run(name, "--quick", "--no-training", data=data, output=tmp_path) == 0
+    assert len(list((tmp_path / "trainings").glob("*.pt"))) == 2
+    text = (tmp_path / "table5-quick" / "table.md").read_text()
+    assert text.count("(n = 1)") == 8 and "(n = 2)" not in text
+    assert "not run" in (tmp_path / "per-layer-quick" / "table.md").read_text()
+    text = (tmp_path / "pareto-quick" / "table.md").read_text()
+    assert text.count("(n = 1)") == 2 and text.count("| not run |") == 6
+
+
+KILLED = """
+import sys
+from dataclasses import replace
+from model import cifar
+from model.experiments.__main__ import main
+from model.experiments.scales import SCALES
+from tests.model.experiments.conftest import RECORDS, small_scale
+cifar.RECORDS = RECORDS
+scale = small_scale()
+SCALES["quick"] = replace(scale, settings=(replace(scale.settings[0], epochs=3),))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def start(data, output):
+    arguments = ["table1", "--quick", "--seeds", "0", "--commit", "abc", "--device", "cpu"]
+    arguments += ["--data", str(data), "--output", str(output)]
+    return subprocess.Popen(
+        [sys.executable, "-c", KILLED, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_killed_at_once_goes_on_and_ends_the_same(data, tmp_path, monkeypatch):
+    """SIGKILL in the second training: what is recorded stays, the rest is as if never killed."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(data, killed)
+    watched = killed / "trainings" / "resnet8-w8-l2-e3-b32-n96-s0.jsonl"
+    deadline = time.monotonic() + 300
+    while not watched.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert watched.exists() and process.returncode == -signal.SIGKILL
+    records = killed / "table1-quick" / "records.jsonl"
+    kept = records.read_text()
+    assert len(kept.splitlines()) == 1 and len(watched.read_text().splitlines()) < 4
+    again = start(data, killed)
+    _, errors = again.communicate(timeout=300)
+    assert again.returncode == 0, errors
+    assert records.read_text().startswith(kept)
+    scale = SCALES["quick"]
+    longer = replace(scale, settings=(replace(scale.settings[0], epochs=3),))
+    monkeypatch.setitem(SCALES, "quick", longer)
+    more = ("--quick", "--seeds", "0", "--commit", "abc")
+    assert run("table1", *more, data=data, output=whole) == 0
+
+    def results(folder):
+        lines = (folder / "table1-quick" / "records.jsonl").read_text().splitlines()
+        drop = {"seconds", "train_seconds", "checkpoint", "hardware", "command"}
+        return [{k: v for k, v in json.loads(line).items() if k not in drop} for line in lines]
+
+    assert results(killed) == results(whole) and len(results(whole)) == 2

@@ -1,0 +1,243 @@
+"""Trainings are made once, go on where they stopped, and say where they come from."""
+
+import json
+import subprocess
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from model import trainer as training_loop
+from model.cifar import few_shot_classes
+from model.errors import UserError
+from model.experiments import store as module
+from model.experiments.origin import commit_of
+from model.experiments.scales import SCALES
+from model.experiments.session import show_progress
+from model.experiments.store import Store
+
+QUIET = show_progress(Console(quiet=True))
+
+
+@pytest.fixture
+def store(data, tmp_path):
+    return opened(data, tmp_path / "trainings")
+
+
+def opened(data, folder, **more):
+    given = {"device": torch.device("cpu"), "commit": "abc1234", "command": "python -m x"}
+    return Store(folder, data, **(given | more))
+
+
+def wanted(seed=0, epochs=3, size=2, **more):
+    scale = SCALES["quick"]
+    setting = replace(scale.settings[0], epochs=epochs, **more)
+    return scale.training(setting, setting.shape(group_size=size), setting.of_recipe(), seed)
+
+
+def weights(finished):
+    return finished.network.state_dict()
+
+
+def same(one, two):
+    """Whether two trainings ended with the same weights, to the bit."""
+    pairs = zip(weights(one).items(), weights(two).items(), strict=True)
+    return all(a == b and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def stop_at(monkeypatch, epoch, error=KeyboardInterrupt):
+    """The training ends by `error` within this epoch."""
+    train_epoch = training_loop.Trainer.train_epoch
+
+    def stopped(self, advance=lambda loss: None):
+        def check(loss):
+            advance(loss)
+            if len(self.history) == epoch - 1:
+                raise error
+
+        return train_epoch(self, check)
+
+    monkeypatch.setattr(training_loop.Trainer, "train_epoch", stopped)
+
+
+def test_made_once_and_read_again(store, data, monkeypatch):
+    one = store.finish(wanted(), QUIET)
+    assert not one.network.training and len(one.history) == 3
+    lines = store.path(one.training, ".jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    facts = one.facts()
+    assert facts["commit"] == "abc1234" and "CPU" in facts["hardware"]
+    assert (facts["epochs"], facts["seed"], facts["group_sizes"]) == (3, 0, [2] * 7)
+    assert facts["checkpoint"] == one.checkpoint and len(one.checkpoint) == 64
+    stop_at(monkeypatch, 1, AssertionError("trained again"))
+    two = opened(data, store.folder, commit="other").finish(wanted(), QUIET)
+    assert two.facts() == facts
+    assert same(one, two)
+
+
+def test_interrupted_training_goes_on_and_ends_the_same(store, data, tmp_path, monkeypatch):
+    whole = opened(data, tmp_path / "whole").finish(wanted(), QUIET)
+    with monkeypatch.context() as context:
+        stop_at(context, 2)
+        text = r"Interrupted in epoch 2 of resnet8-.*-s0: the checkpoint of epoch 1 is kept"
+        with pytest.raises(UserError, match=text) as found:
+            store.finish(wanted(), QUIET)
+    assert found.value.status == 130
+    assert len(store.path(wanted(), ".jsonl").read_text().splitlines()) == 1
+    again = opened(data, store.folder, commit="def5678").finish(wanted(), QUIET)
+    assert same(whole, again)
+    assert again.facts()["commit"] == "abc1234; then def5678"
+
+
+def test_interrupted_before_any_epoch(store, monkeypatch):
+    stop_at(monkeypatch, 1)
+    with pytest.raises(
+        UserError, match="Interrupted in epoch 1 of .*: no epoch of it was complete"
+    ):
+        store.finish(wanted(), QUIET)
+    assert not store.path(wanted()).exists()
+
+
+def test_loss_that_is_no_number(store, monkeypatch):
+    stop_at(monkeypatch, 3, UserError("Loss is not a number at step 1 of epoch 3"))
+    text = (
+        r"^resnet8-.*: Loss is not a number at step 1 of epoch 3; the checkpoint of epoch 2 is kept"
+    )
+    with pytest.raises(UserError, match=text):
+        store.finish(wanted(), QUIET)
+    assert store.path(wanted()).exists()
+
+
+def test_log_that_lags_behind_its_checkpoint_is_written_again(store):
+    """A kill may come between the two."""
+    store.finish(wanted(), QUIET)
+    path = store.path(wanted(), ".jsonl")
+    lines = path.read_text()
+    path.write_text("".join(lines.splitlines(keepends=True)[:2]))
+    store.finish(wanted(), QUIET)
+    assert path.read_text() == lines
+
+
+def test_checkpoint_of_another_configuration(store):
+    one = wanted()
+    store.finish(one, QUIET)
+    before = store.path(one).read_bytes()
+    other = wanted(batch=16)
+    store.path(one).rename(store.path(other))
+    with pytest.raises(UserError, match="another configuration: its batch is 32, not 16"):
+        store.finish(other, QUIET)
+    assert store.path(other).read_bytes() == before
+    store.path(one).write_bytes(before[:1000])
+    with pytest.raises(UserError, match="no checkpoint of this program, or is damaged"):
+        store.finish(one, QUIET)
+    assert store.path(one).read_bytes() == before[:1000]
+
+
+def test_files_of_another_program_without_sidecar(store):
+    one = wanted(epochs=1)
+    trainer = store.trainer(one)
+    trainer.train_epoch()
+    store.folder.mkdir(parents=True)
+    trainer.save(store.path(one))
+    facts = store.finish(one, QUIET).facts()
+    assert {facts[key] for key in ("hardware", "commit", "command")} == {"unknown"}
+    # A sidecar that comes later is believed, in records of before as well.
+    known = {"hardware": "a CPU", "commit": "87e13a2", "command": "python -m model.train"}
+    store.path(one, ".json").write_text(json.dumps(known))
+    assert store.finish(one, QUIET).facts()["commit"] == "87e13a2"
+    assert store.with_origin(facts)["hardware"] == "a CPU"
+    assert store.with_origin(facts | {"hardware": "mine"})["hardware"] == "mine"
+
+
+@pytest.mark.parametrize("text", ["{torn", "[1]"])
+def test_damaged_sidecar(store, text):
+    one = wanted(epochs=1)
+    store.finish(one, QUIET)
+    store.path(one, ".json").write_text(text)
+    with pytest.raises(UserError, match=r"\.json is damaged: mend it"):
+        store.finish(one, QUIET)
+
+
+def test_test_images_are_read_once_for_a_checkpoint(store, data, monkeypatch):
+    one = store.finish(wanted(epochs=1), QUIET)
+    found = store.tested(one, 40)
+    test = store.test("cifar10", 40)
+    expected = sum(
+        int(one.network(image[None].permute(0, 3, 1, 2).float()).argmax() == label)
+        for image, label in zip(test.pixels, test.labels, strict=True)
+    )
+    assert found == {"right": expected, "images": 40, "accuracy": 100 * expected / 40}
+    assert not one.network.training
+    calls = []
+    monkeypatch.setattr(module, "accuracy", lambda *_: calls.append(1) or 50.0)
+    assert opened(data, store.folder).tested(store.finish(one.training, QUIET), 40) == found
+    assert not calls
+    assert store.tested(one, 20) == {"right": 10, "images": 20, "accuracy": 50.0} and calls == [1]
+    replaced = replace(one, checkpoint="0" * 64)
+    store.tested(replaced, 20)
+    assert calls == [1, 1]
+
+
+def test_few_shot_trains_on_the_base_classes(store):
+    setting = replace(SCALES["quick"].settings[0], data_set="cifar-fs")
+    shape = setting.shape(group_size=2)
+    assert shape.classes == len(few_shot_classes("train")) == 64
+    one = SCALES["quick"].training(setting, shape, setting.of_recipe(), 0, images=None)
+    images, held = store.images(replace(one, held_out=None))
+    assert len(held) == (len(images) + len(held)) // 10
+    assert int(images.labels.max()) == 63
+
+
+def test_student_has_its_teacher(store):
+    teacher = wanted(epochs=1, size=1)
+    one = replace(wanted(epochs=1), teacher=teacher)
+    finished = store.finish(one, QUIET)
+    assert store.path(teacher).exists() and finished.facts()["teacher"] == teacher.name
+    alone = store.finish(wanted(epochs=1), QUIET)
+    assert not torch.equal(
+        weights(finished)["classifier.weight"], weights(alone)["classifier.weight"]
+    )
+
+
+def test_two_processes_do_not_train_one_network(store):
+    import fcntl
+
+    one = wanted()
+    store.folder.mkdir(parents=True)
+    with store.alone(one, QUIET), (store.folder / "locks" / one.name).open("w") as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with (store.folder / "locks" / one.name).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_complete(store, monkeypatch):
+    assert not store.complete(wanted())
+    with monkeypatch.context() as context, pytest.raises(UserError, match="Interrupted in epoch 3"):
+        stop_at(context, 3)
+        store.finish(wanted(), QUIET)
+    assert not store.complete(wanted())
+    store.finish(wanted(), QUIET)
+    assert store.complete(wanted())
+
+
+def test_commit(tmp_path):
+    assert commit_of(tmp_path) == "unknown"
+
+    def git(*words):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, text=True)
+
+    git("init", "-q")
+    assert commit_of(tmp_path) == "unknown"  # nothing committed
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "a.py").write_text("1")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    clean = commit_of(tmp_path)
+    assert len(clean) >= 7 and int(clean, 16) >= 0
+    (tmp_path / "model" / "a.py").write_text("2")
+    assert commit_of(tmp_path) == f"{clean} + changes"
+    (tmp_path / "inside").mkdir()
+    assert commit_of(tmp_path / "inside") == "unknown"
