@@ -18,7 +18,8 @@ def optimisers(network: ResNet, recipe: Recipe) -> tuple[torch.optim.Optimizer, 
         "weight_decay": recipe.weight_decay,
     }
     vectors: dict[str, Any] = {"params": [p for p in network.parameters() if p.dim() == 1]}
-    keywords: dict[str, Any] = {"lr": recipe.learning_rate, "momentum": recipe.momentum}
+    rate, other_rate = recipe.rates
+    keywords: dict[str, Any] = {"lr": rate, "momentum": recipe.momentum}
     if recipe.optimiser == "muon":
         first: torch.optim.Optimizer = torch.optim.Muon(matrices, weight_decay=0.0, **keywords)
     else:
@@ -26,6 +27,6 @@ def optimisers(network: ResNet, recipe: Recipe) -> tuple[torch.optim.Optimizer, 
             matrices, weight_decay=recipe.weight_decay, nesterov=True, **keywords
         )
     rest = torch.optim.SGD(
-        [vectors, decayed], lr=recipe.other_rate, momentum=recipe.other_momentum, nesterov=True
+        [vectors, decayed], lr=other_rate, momentum=recipe.other_momentum, nesterov=True
     )
     return first, rest

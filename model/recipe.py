@@ -26,7 +26,7 @@ class Recipe:
     batch: int = 128  # of all processes together
     optimiser: str = "muon"  # of the convolutions' weights; "sgd": of everything alike
     learning_rate: float = 0.01  # at its highest, of the convolutions' weights
-    other_rate: float = 0.1  # of everything else, by stochastic gradient descent
+    other_rate: float = 0.1  # by Muon, of everything else, which SGD trains
     warmup: float = 0.05  # share in which it rises linearly; it then falls linearly to 0
     steps_down: tuple[float, ...] = ()  # instead: constant, and divided by 10 at these shares
     momentum: float = 0.95  # of the convolutions' weights, Nesterov's
@@ -74,6 +74,12 @@ class Recipe:
         if not right:
             words = name.replace("_", " ").capitalize()
             raise ValueError(f"{words} must be {expected}, not {getattr(self, name):g}")
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Highest learning rates: of the convolutions' weights, and of the rest."""
+        other = self.other_rate if self.optimiser == "muon" else self.learning_rate
+        return self.learning_rate, other
 
     def rate(self, share: float) -> float:
         """Learning rate at a share of the training, in parts of the highest."""

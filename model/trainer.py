@@ -150,9 +150,7 @@ class Trainer:
         mode.temperature = self.temperature(step) if soft else None
         mode.quantised = share >= recipe.quantise
         mode.frozen = share >= recipe.freeze
-        for optimiser, rate in zip(
-            self.optimisers, (recipe.learning_rate, recipe.other_rate), strict=True
-        ):
+        for optimiser, rate in zip(self.optimisers, recipe.rates, strict=True):
             for group in optimiser.param_groups:
                 group["lr"] = rate * recipe.rate(share)
 

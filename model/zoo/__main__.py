@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.count import total_multiplications
 from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
 
@@ -19,7 +20,9 @@ every choice; the 10,000 test images read once, at the end). *Integers* is the a
 integer reference on all 10,000 test images, which `python -m model.evaluate FILE --data DIR`
 recomputes; *float* is that of the same training's floating-point phase, on the same images, at the
 last epoch before quantisation began, with the winner-takes-all in place. At that point the
-learning rate is still high, so it is not the best that floating point could reach.
+learning rate is still high, so it is not the best that floating point could reach. Multiplications
+are those of one frame (docs/arithmetic.md, "Counting"); `python -m hw.build --board BOARD --network
+FILE --plan` says what a network costs on a board, and whether it fits.
 
 """
 
@@ -32,9 +35,9 @@ def sizes(network: Network) -> str:
 def table(paths: Sequence[Path]) -> str:
     """The page for these network files."""
     rows = [
-        "| network | channels/ℓ by layer | bits w, a | float, % | integers, % | epochs | seed "
-        "| hardware |",
-        "|---|---|---|---|---|---|---|---|",
+        "| network | channels/ℓ by layer | bits w, a | multiplications | float, % | integers, % "
+        "| epochs | seed | hardware |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     commands = []
     for path in paths:
@@ -43,7 +46,8 @@ def table(paths: Sequence[Path]) -> str:
         first = network.convs[1]
         rows.append(
             f"| [{network.name}]({path.name}) | {sizes(network)} | {first.weight_bits}, "
-            f"{first.activation_bits} | {facts.get('float_top1', float('nan')):.2f} | "
+            f"{first.activation_bits} | {total_multiplications(network).dham:,} | "
+            f"{facts.get('float_top1', float('nan')):.2f} | "
             f"**{facts.get('top1', float('nan')):.2f}** | {facts.get('epochs', '')} | "
             f"{facts.get('seed', '')} | {facts.get('hardware', '')} |"
         )

@@ -1,6 +1,6 @@
 """Every number of a recipe is checked, in words that name it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -60,3 +60,8 @@ def test_new_fields_leave_the_recipes_of_old_checkpoints_as_they_were():
     }
     new = {"precision": "bf16", "distil": 0.5, "distil_temperature": 4.0, "statistics": 0}
     assert asdict(RECIPES["default"]) == {**first, **new}
+
+
+def test_by_sgd_one_rate_is_that_of_everything():
+    assert replace(RECIPES["paper"], learning_rate=0.03).rates == (0.03, 0.03)
+    assert replace(RECIPES["float"], learning_rate=0.03).rates == (0.03, 0.1)
