@@ -8,9 +8,9 @@ ReLU, at an infinite one the winner-takes-all.
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-__all__ = ["Dham", "Temperature", "dham", "group_size_of", "winner_takes_all"]
+__all__ = ["Temperature", "dham", "group_size_of", "winner_takes_all"]
 
 
 def positive_integer(value: object, what: str) -> int:
@@ -110,20 +110,3 @@ class Temperature:
             return self.final
         share = min(step, self.steps - 1) / (self.steps - 1)
         return self.initial * (self.final / self.initial) ** share
-
-
-class Dham(nn.Module):
-    """The activation as a module; `temperature` is set from outside, None is the WTA.
-
-    It alone is used in evaluation: `eval()` always takes the winner.
-    """
-
-    def __init__(self, group_size: int, *, binary: bool = False):
-        super().__init__()
-        self.group_size = positive_integer(group_size, "Group size")
-        self.binary = binary
-        self.temperature: float | None = None
-
-    def forward(self, z: Tensor) -> Tensor:
-        temperature = self.temperature if self.training else None
-        return dham(z, self.group_size, temperature, binary=self.binary)

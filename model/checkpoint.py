@@ -6,13 +6,13 @@ the measurements of all epochs, as plain values and tensors: reading one execute
 
 import hashlib
 import io
-import os
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from model import files
 from model.errors import UserError
 from model.recipe import Recipe
 from model.resnet import ResNet, Shape, Stage
@@ -26,15 +26,7 @@ def write(state: dict[str, Any], path: Path) -> None:
     """Write to a temporary name, then rename it: the file before it lives until this is whole."""
     data = io.BytesIO()  # torch itself reports a full disk with a traceback of its own
     torch.save(state, data)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write(path, data.getvalue(), durable=True)
 
 
 def damaged(path: Path, error: Exception) -> UserError:

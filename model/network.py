@@ -9,7 +9,6 @@ Only numpy is needed: hardware, simulation and host read networks without torch.
 
 import hashlib
 import json
-import os
 import re
 import struct
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from . import files
 from .errors import UserError, nearest
 
 __all__ = [
@@ -530,16 +530,7 @@ def save(network: Network, path: str | Path) -> Network:
     validate(network)
     body = _encode(network)
     digest = hashlib.sha256(body)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(body + digest.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write(Path(path), body + digest.digest(), durable=True)
     return replace(network, sha256=digest.hexdigest())
 
 

@@ -10,13 +10,13 @@ a runtime must support stand in ``docs/onnx.md``. Exporting needs numpy and onnx
 """
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from . import files, zoo
 from .errors import Parser, UserError, run_cli
 from .network import Conv, Network
 from .show import open_network
@@ -144,13 +144,7 @@ def export(network: Network) -> onnx.ModelProto:
 def write(model: onnx.ModelProto, path: str | Path) -> bytes:
     """Write `model` to `path` through a temporary name; returns the bytes of the file."""
     data = model.SerializeToString(deterministic=True)
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write(Path(path), data)
     return data
 
 
@@ -325,9 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.data is not None and options.check is None:
         raise UserError("--data is for --check: give --check N as well")
     network = open_network(options.file)
-    path = Path(options.output or f"{Path(options.file).stem}.onnx")
-    if path.exists() and Path(options.file).exists() and path.samefile(options.file):
-        raise UserError(f"--output {path} is the network file itself: give another name")
+    name = f"{Path(options.file).stem}.onnx" if options.output is None else options.output
+    path = files.check_output(name, "--output", keep=zoo.find(options.file))
     images = None
     if options.check is not None:
         from . import onnx_check  # torch and onnxruntime are needed for the check alone

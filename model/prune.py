@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from . import files, zoo
 from ._torch import torch
 from .cifar import DATA_SETS, Images, check_input, data_set_of, read_test, read_training, to_input
 from .count import taps_inside
@@ -377,7 +378,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--images", type=int, default=1000, help="to rank on, and as many to measure on (1000)")
     add("--share", type=float, help="write the network pruned by this share, to --output")
     add("--criterion", choices=CRITERIA, default="wins", help="that --share prunes by (wins)")
-    add("--output", type=Path, metavar="FILE", help="pruned network file (.dham)")
+    add("--output", metavar="FILE", help="pruned network file (.dham)")
     add("--limit", type=int, help="state the accuracy of FILE on the first N test images only")
     add("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)
@@ -405,53 +406,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     network = open_network(options.file)
     check_input(network, options.file)
+    output = None
+    if options.output is not None:
+        output = files.check_output(options.output, "--output", keep=zoo.find(options.file))
     data_set = data_set_of(network.classes)
     training, validation = read_training(options.data, data_set)
     ranking, measured = (_first(images, options.images) for images in (training, validation))
     test = None
-    if options.output is not None:
+    if output is not None:
         test = _first(read_test(options.data, data_set), options.limit)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        criteria = list(dict.fromkeys(options.criteria))
-        steps = len(criteria) * len(options.shares) * len(measured) + len(test or ())
-        task = bar.add_task("pruning", total=steps)
-
-        def advance(count):
-            bar.advance(task, count)
-
-        keywords = {"scope": options.scope, "seed": options.seed}
-        rows = [
-            row
-            for criterion in criteria
-            for row in curve(
-                network,
-                ranking,
-                measured,
-                options.shares,
-                criterion,
-                advance=advance,
-                **keywords,
-            )
-        ]
-        written = None
-        if test is not None:
-            found = scores(network, options.criterion, ranking, options.seed)
-            masks = choose(found, options.share, options.scope)
-            facts = {"criterion": options.criterion, "share": options.share, **keywords}
-            facts["removed"] = [int(mask.sum()) for mask in masks]
-            written = write_pruned(network, masks, options.output, test, facts, advance)
-    facts = {
+    facts: dict[str, Any] = {
         "file": str(options.file),
         "sha256": network.sha256,
         "data": DATA_SETS[data_set].title,
         "ranking_images": len(ranking),
-        "rows": rows,
-        "output": None
-        if written is None
-        else {"file": str(options.output), "sha256": written.sha256, **written.metadata},
+        "rows": [],
+        "output": None,
     }
-    print(json.dumps(facts, indent=2)) if options.json else _print(facts)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+            criteria = list(dict.fromkeys(options.criteria))
+            steps = len(criteria) * len(options.shares) * len(measured) + len(test or ())
+            task = bar.add_task("pruning", total=steps)
+
+            def advance(count):
+                bar.advance(task, count)
+
+            keywords = {"scope": options.scope, "seed": options.seed}
+            facts["rows"] = [
+                row
+                for criterion in criteria
+                for row in curve(
+                    network,
+                    ranking,
+                    measured,
+                    options.shares,
+                    criterion,
+                    advance=advance,
+                    **keywords,
+                )
+            ]
+            if output is not None and test is not None:
+                found = scores(network, options.criterion, ranking, options.seed)
+                masks = choose(found, options.share, options.scope)
+                pruned = {"criterion": options.criterion, "share": options.share, **keywords}
+                pruned["removed"] = [int(mask.sum()) for mask in masks]
+                written = write_pruned(network, masks, output, test, pruned, advance)
+                facts["output"] = {
+                    "file": str(output),
+                    "sha256": written.sha256,
+                    **written.metadata,
+                }
+    finally:  # a network that cannot be written must not take the table with it
+        if facts["rows"]:
+            print(json.dumps(facts, indent=2)) if options.json else _print(facts)
     return 0
 
 

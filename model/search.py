@@ -7,9 +7,9 @@ and several processes may work on it at once.
 """
 
 import argparse
+import io
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from . import files
 from ._torch import torch
 from .cifar import DATA_SETS, Images, read_training
 from .distributed import device_of
@@ -183,13 +184,10 @@ def plot(rows: Sequence[dict], path: Path, *, budget: float, unit: str, title: s
     axes.axvline(budget, color="grey", linestyle=":", label="budget")
     axes.set(xlabel=f"{unit} of one frame", ylabel="validation top-1, %", title=title)
     axes.legend()
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=120)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        pyplot.close(figure)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=120)
+    pyplot.close(figure)
+    files.write(path, data.getvalue())
 
 
 # --- the program ----------------------------------------------------------------------------------
@@ -211,8 +209,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--seed", type=int, default=0)
     add("--data-set", choices=tuple(DATA_SETS), default="cifar10")
     add("--data", type=Path, required=True, help="folder of its binary version")
-    add("--study", type=Path, required=True, metavar="FILE", help="SQLite file, made or gone on")
-    add("--plot", type=Path, metavar="FILE", help="PNG (default: beside the study)")
+    add("--study", required=True, metavar="FILE", help="SQLite file, made or gone on")
+    add("--plot", metavar="FILE", help="PNG (default: beside the study)")
     add("--lanes", type=int, help="show cycles at least needed by so many multipliers as well")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
     add("--json", action="store_true", help="machine-readable, on stdout")
@@ -234,6 +232,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     if options.recipe not in RECIPES:
         known = nearest(options.recipe, tuple(RECIPES))
         raise UserError(f"Unknown recipe {options.recipe}: {known}")
+    options.study = files.check_output(options.study, "--study")
+    beside = options.study.with_suffix(".png")
+    options.plot = files.check_output(beside if options.plot is None else options.plot, "--plot")
+    if options.plot == options.study:
+        raise UserError(f"--plot {options.plot} is the study itself: give another name")
     return options
 
 
@@ -277,14 +280,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Interrupted: finished trials are kept in {options.study}, the same command goes on"
         ) from None
     name = f"{options.network}, {recipe.epochs} epochs, seed {options.seed}"
-    picture = options.plot or options.study.with_suffix(".png")
-    plot(rows, picture, budget=options.budget, unit="multiplications", title=name)
+    plot(rows, options.plot, budget=options.budget, unit="multiplications", title=name)
     if options.json:
         facts = {"network": options.network, "budget": options.budget, "epochs": recipe.epochs}
-        print(json.dumps({**facts, "plot": str(picture), "trials": rows}, indent=2))
+        print(json.dumps({**facts, "plot": str(options.plot), "trials": rows}, indent=2))
     else:
         _print(rows, options)
-        print(f"plot: {picture}")
+        print(f"plot: {options.plot}")
     return 0 if all(row["state"] == "complete" for row in rows) else 1
 
 

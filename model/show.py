@@ -10,7 +10,7 @@ from rich.table import Table
 
 from . import zoo
 from .count import multiplications, total_multiplications
-from .errors import Parser, run_cli
+from .errors import Parser, UserError, nearest, run_cli
 from .network import Network, accumulator_bound, load, signed_bits
 
 __all__ = ["describe", "main", "open_network", "print_tables"]
@@ -21,6 +21,10 @@ def open_network(name: str) -> Network:
 
     Raises ``UserError``: the file's failed check, or the known names and the nearest.
     """
+    if not name.strip():
+        raise UserError(
+            f"A network needs the name of a file or of the zoo; {nearest(name, zoo.names())}"
+        )
     path = Path(name)
     is_path = path.exists() or path.suffix == ".dham" or os.sep in name
     return load(path if is_path else zoo.find(name))

@@ -2,16 +2,16 @@
 
 In the output folder: NAME.pt (checkpoint, each epoch), NAME.float.pt (the one before quantisation
 began), NAME.jsonl (metrics, a line an epoch), NAME.png (curves) and, at the end, NAME.dham (the
-network file).
+network file). NAME.lock is held by the process that trains it.
 """
 
 import argparse
+import io
 import json
-import os
 import platform
 import shlex
-import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,13 +21,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from model._torch import torch
 
 # isort: split
-from model import checkpoint, distributed
+from model import checkpoint, distributed, files
 from model.cifar import DATA_SETS, Images, read_test, read_training
 from model.errors import UserError, run_cli
 from model.export import export, finish
 from model.network import save
-from model.recipe import Recipe
-from model.resnet import Shape
 from model.train_options import command_line, parse, recipe_of, shape_from
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
 
@@ -62,20 +60,15 @@ def plot(history: list[Epoch], path: Path) -> None:
         right.axvline(first, color="grey", linestyle=":", label="quantised from here")
     right.set(xlabel="epoch", ylabel="top-1, %")
     right.legend()
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=120)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        pyplot.close(figure)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=120)
+    pyplot.close(figure)
+    files.write(path, data.getvalue())
 
 
 def write_metrics(history: list[Epoch], path: Path) -> None:
     """All epochs so far, one JSON object a line; rewritten whole, so that a resumed run agrees."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(json.dumps(asdict(epoch)) + "\n" for epoch in history))
-    os.replace(temporary, path)
+    files.write(path, "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history))
 
 
 def write_epoch(trainer: Trainer, base: Path, epoch: Epoch) -> None:
@@ -136,20 +129,16 @@ def output_folder(folder: Path, name: str) -> Path:
     """Folder and name of the files to write; tried now, not after an epoch."""
     if Path(name).name != name:
         raise UserError(f"Name {name!r} must be that of a file, without a folder: use --output")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return folder / name
-    except OSError as error:
-        raise UserError(
-            f"Nothing can be written into the output folder {folder}: {error.strerror}"
-        ) from None
+    return files.output_folder(folder, "--output") / name
 
 
 def prepare(
-    options: argparse.Namespace, name: str, shape: Shape, recipe: Recipe
+    options: argparse.Namespace, name: str, held: ExitStack
 ) -> tuple[Path, torch.device, dict]:
-    """Where to write, the device, and what `Trainer` needs of files; each process reads its own."""
+    """Where to write, the device, and what `Trainer` needs of files; each process reads its own.
+
+    `held` keeps the lock of the name, which the first process takes, until it is closed.
+    """
     device = distributed.device_of(options.device)
     training, validation = read_training(options.data, options.data_set)
     if options.quick:
@@ -159,6 +148,8 @@ def prepare(
     base = options.output / name
     if distributed.rank() == 0:
         base = output_folder(options.output, name)
+        busy = f"Another process trains {name} in {options.output}: wait, or give another --name"
+        held.enter_context(files.locked(base.with_name(f"{name}.lock"), busy))
         there = base.with_name(f"{name}.pt").is_file()
         if options.resume and not there:
             raise UserError(f"No checkpoint {base}.pt to resume from")
@@ -174,6 +165,14 @@ def train(options: argparse.Namespace, command: str, console: Console) -> Path |
 
     Of several processes the first returns it; the others end with the last epoch, and None.
     """
+    with ExitStack() as held:
+        return train_holding(held, options, command, console)
+
+
+def train_holding(
+    held: ExitStack, options: argparse.Namespace, command: str, console: Console
+) -> Path | None:
+    """As `train`; `held` keeps the lock of the name."""
     try:
         shape, recipe = shape_from(options), recipe_of(options)
     except (ValueError, TypeError) as error:
@@ -182,7 +181,7 @@ def train(options: argparse.Namespace, command: str, console: Console) -> Path |
     name = options.name or f"{options.network}-l{'-'.join(map(str, sizes))}"
     reuse_memory()
     with distributed.processes():
-        base, device, given = distributed.together(lambda: prepare(options, name, shape, recipe))
+        base, device, given = distributed.together(lambda: prepare(options, name, held))
         trainer = Trainer(
             shape=shape,
             recipe=recipe,

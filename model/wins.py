@@ -11,7 +11,6 @@ each grouped layer's figures as PNG and SVG.
 
 import json
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model import files
 from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
@@ -288,16 +288,6 @@ def markdown(
     return f"# Wins\n\n{title}\n\n{table}\n"
 
 
-def write_text(text: str, path: Path) -> None:
-    """Through a temporary name, renamed at the end."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = Parser(
@@ -310,7 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--layer", nargs="+", metavar="NAME", help="these layers only (default: all)")
     add("--classes", nargs=2, metavar="NAME", help="two classes side by side")
     add("--limit", type=int, help="take the first N test images only")
-    add("--output", type=Path, help="folder (default: build/wins/NAME)")
+    add("--output", help="folder (default: build/wins/NAME)")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be a positive integer, not {options.limit}")
@@ -326,8 +316,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in dense:
             raise UserError(f"Layer {name} is dense (ℓ = 1): its groups have nothing to win")
 
-    folder = options.output or Path("build/wins") / re.sub(r"[^\w.-]", "_", network.name)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = Path("build/wins") / re.sub(r"[^\w.-]", "_", network.name)
+    folder = files.output_folder(folder if options.output is None else options.output, "--output")
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(network.name, total=len(test))
@@ -337,9 +327,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     title = f"{network.name}, {len(test)} test images of {DATA_SETS[data_set].title}"
     facts = {"network": network.name, "sha256": network.sha256, "data": DATA_SETS[data_set].title}
     rows = [{**facts, "images": len(test), **row} for row in lines(found, names)]
-    write_text("".join(json.dumps(row) + "\n" for row in rows), folder / "wins.jsonl")
+    files.write(folder / "wins.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     text = markdown(found, names, f"{title}, file {network.sha256}.", pair)
-    write_text(text, folder / "wins.md")
+    files.write(folder / "wins.md", text)
     grouped = [wins for wins in found if wins.group_size > 1]
     for wins in grouped:
         stem = re.sub(r"[^\w.-]", "_", wins.name)

@@ -1,10 +1,11 @@
 """Figures of shares of wins: figures 2 to 4 of arXiv 2012.01509."""
 
+import io
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from model import files
 from model._torch import torch
 
 if TYPE_CHECKING:
@@ -139,12 +140,9 @@ def write_figure(figure: "Figure", stem: Path) -> list[Path]:
         figure.set_layout_engine("none")
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         path = stem.with_name(f"{stem.name}.{kind}")
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            with matplotlib.rc_context({"svg.hashsalt": "wins", "svg.fonttype": "none"}):
-                figure.savefig(temporary, format=kind, dpi=120, metadata=metadata)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        data = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "wins", "svg.fonttype": "none"}):
+            figure.savefig(data, format=kind, dpi=120, metadata=metadata)
+        files.write(path, data.getvalue())
         paths.append(path)
     return paths

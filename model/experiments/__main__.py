@@ -27,7 +27,7 @@ from model.experiments.pruning import PRUNING
 from model.experiments.records import Records
 from model.experiments.report import publish, write_report
 from model.experiments.robustness import TABLE5
-from model.experiments.runs import divides
+from model.experiments.runs import Setting, divides
 from model.experiments.scales import SCALES, Scale
 from model.experiments.session import Experiment, Session, show_progress
 from model.experiments.store import Store
@@ -57,8 +57,8 @@ EXPERIMENTS: dict[str, Experiment] = {
 }
 
 
-def integers(what: str, least: int):
-    """A parser of "1,2,4" into different integers of at least `least`."""
+def integers(what: str, least: int, most: int | None = None):
+    """A parser of "1,2,4" into different integers of at least `least` and at most `most`."""
 
     def parse(text: str) -> tuple[int, ...]:
         try:
@@ -67,6 +67,8 @@ def integers(what: str, least: int):
             raise UserError(f"{what}: {text!r} is not a list of integers such as 1,2") from None
         if min(found) < least:
             raise UserError(f"{what}: must be {least} or more, not {min(found)}")
+        if most is not None and max(found) > most:
+            raise UserError(f"{what}: must be {most} or less, not {max(found)}")
         return tuple(dict.fromkeys(found))
 
     return parse
@@ -89,7 +91,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     size.add_argument("--full", action="store_true", help="the paper's networks and recipe")
     add("--data", type=Path, default=Path("data"), help="folder of the data sets (data)")
     add("--output", type=Path, default=Path("runs/experiments"), help="(runs/experiments)")
-    add("--seeds", type=integers("--seeds", 0), metavar="S[,S...]")
+    add("--seeds", type=integers("--seeds", 0, 2**31 - 1), metavar="S[,S...]")
     add("--group-sizes", type=integers("--group-sizes", 1), metavar="L[,L...]", help="ℓ to run")
     add("--groups", type=integers("--groups", 1), metavar="C[,C...]", help="c to run, of table2")
     add("--network", help=f"instead of the scale's: {', '.join(NETWORKS)}")
@@ -168,11 +170,25 @@ def check(scale: Scale, options: argparse.Namespace) -> None:
         except ValueError as error:
             raise UserError(str(error)) from None
         setting.of_recipe()
+    if options.dense_sums and options.name == PER_LAYER.name:
+        raise UserError(
+            f"--dense-sums does not go with {PER_LAYER.name}: its search chooses ℓ of every layer, "
+            "those after additions too; leave it out"
+        )
+    settings: Sequence[Setting] = scale.settings
+    if options.name == PARETO.name:
+        settings = [replace(s, width=width) for s in settings for width in scale.widths]
     for word, name in (("group_size", "group_sizes"), ("groups", "groups")):
         for number in getattr(options, name) or ():
-            reasons = [divides(setting, **{word: number}) for setting in scale.settings]
+            reasons = [divides(setting, **{word: number}) for setting in settings]
             if all(reasons):
                 raise UserError(f"--{name.replace('_', '-')}: {reasons[0]}")
+    if options.name == PARETO.name:
+        sizes = options.group_sizes or scale.pareto_group_sizes
+        for setting in settings:
+            reasons = [divides(setting, group_size=size) for size in sizes]
+            if all(reasons):
+                raise UserError(f"--widths: {reasons[0]}")
 
 
 def open_session(options: argparse.Namespace, progress, command: str) -> Session:
@@ -212,9 +228,24 @@ def command_line(arguments: Sequence[str] | None) -> str:
             skip = False
         elif word in dropped:
             skip = True
-        elif word != "--report" and not word.startswith(tuple(f"{d}=" for d in dropped)):
+        elif word not in ("--report", "--no-training") and not word.startswith(
+            tuple(f"{d}=" for d in dropped)
+        ):
             kept.append(word)
     return shlex.join(kept)
+
+
+def nothing(experiment: Experiment, session: Session) -> UserError:
+    """What to raise where a run was complete at once, and nothing was recorded before either."""
+    if not session.train:
+        return UserError(
+            f"Nothing to measure: no complete training in {session.store.folder} that "
+            f"{experiment.name} asks for: leave out --no-training, or give another --output"
+        )
+    return UserError(
+        f"Nothing to run: {experiment.name} has no network of these options: give other "
+        "--group-sizes"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,6 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if len(session.records):
                     write_report(experiment, session)
                 raise
+        if not len(session.records):
+            raise nothing(experiment, session)
     elif not len(session.records):
         raise UserError(f"No records in {session.records.path}: run it without --report first")
     path = write_report(experiment, session)
@@ -242,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.publish is not None:
         lines.append(f"published in {publish(experiment, session, options.publish)}")
     if session.scale.name == "quick":
-        lines.append(session.scale.note)
+        lines.append(experiment.note(session.scale))
     print("\n".join(lines))
     return 0
 

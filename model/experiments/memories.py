@@ -57,6 +57,14 @@ def figures(session: Session) -> dict[str, Figure]:
 
 MEMORY = Experiment(
     name="memory",
+    notes={
+        "quick": "QUICK RUN: smaller memories, fewer loads and probes. It shows that everything "
+        "runs; its numbers are no results."
+    }
+    | dict.fromkeys(
+        ("cpu", "full"),
+        "Patterns are stored, nothing is trained: one size for all scales but quick.",
+    ),
     summary="retrieval error against load, and capacity, beside the theory",
     run=run,
     tables=tables,

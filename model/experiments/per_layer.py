@@ -107,7 +107,8 @@ def run_search(session: Session, setting: Setting, size: int) -> dict:
         "commit": store.commit,
         "seconds": round(time.perf_counter() - begun, 1),
     }
-    session.records.append(record)
+    if not session.records.append(record):  # another process was first: its choice counts
+        return known_search(session, setting, size) or record
     return record
 
 
@@ -115,6 +116,7 @@ def run(session: Session) -> None:
     tasks = {}
     for setting in session.scale.settings:
         for size in budgets(session, setting):
+            session.records.read()
             found = known_search(session, setting, size)
             if found is None and not session.train:
                 continue

@@ -1,4 +1,7 @@
-"""Results as JSON lines that survive a kill: a line is appended whole, and never written twice."""
+"""Results as JSON lines that survive a kill: a line is appended whole, and never written twice.
+
+Several processes may write one file: FILE.lock is held while it is read or written.
+"""
 
 import json
 import os
@@ -6,23 +9,23 @@ import sys
 from pathlib import Path
 
 from model.errors import UserError
+from model.files import locked
 
-__all__ = ["Records", "write_text"]
+__all__ = ["Records"]
+
+ALWAYS = ("scale", "hardware", "commit", "seconds")  # what every record says beside its key
+#: What one that was measured on a training says besides.
+TRAINED = ("setting", "seed", "epochs", "validation", "recipe", "command", "checkpoint")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write to a temporary name, then rename: no half-written file is left."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def lacking(record: dict) -> str | None:
+    """The first field that a record should have and has not."""
+    wanted = ALWAYS + TRAINED * ("training" in record)
+    return next((name for name in wanted if name not in record), None)
 
 
 class Records:
-    """The records of one file, each with a `key` of its own.
+    """The records of one file, each with a `key` of its own, as they were when it was last read.
 
     A last line that was cut off by a kill is dropped with a warning on stderr (its work is done
     again); any other damage raises ``UserError``, and the file stays as it is.
@@ -30,26 +33,39 @@ class Records:
 
     def __init__(self, path: Path):
         self.path = path
+        self._lock = path.with_name(path.name + ".lock")
         self._records: dict[str, dict] = {}
-        self._read()
+        self.read()
 
-    def _read(self) -> None:
-        if not self.path.exists():
-            return
-        data = self.path.read_bytes()
+    def read(self) -> bytes:
+        """Read the file again, with what other processes wrote; returns its whole lines."""
+        if not self.path.exists():  # no lock where there is nothing: no file is made
+            self._records = {}
+            return b""
+        with locked(self._lock):
+            return self._read()
+
+    def _read(self) -> bytes:
+        """As `read`, by the holder of the lock: a line that is cut off has no writer any more."""
+        data = self.path.read_bytes() if self.path.exists() else b""
         whole, cut = data[: data.rfind(b"\n") + 1], data[data.rfind(b"\n") + 1 :]
+        records = {}
         for number, line in enumerate(whole.splitlines(), 1):
+            what = ""
             try:
                 record = json.loads(line)
                 key = record["key"]
                 if not isinstance(key, str):
                     raise TypeError
+                if missing := lacking(record):
+                    what = f" (no {missing})"
+                    raise KeyError
             except (ValueError, KeyError, TypeError):
                 raise UserError(
-                    f"Records file {self.path} is damaged in line {number}: mend or remove that "
-                    "line (its run is then done again), or give another --output"
+                    f"Records file {self.path} is damaged in line {number}{what}: mend or remove "
+                    "that line (its run is then done again), or give another --output"
                 ) from None
-            self._records[key] = record
+            records[key] = record
         if cut:
             print(
                 f"warning: the last line of {self.path} was cut off; it is dropped, and its run "
@@ -58,6 +74,8 @@ class Records:
             )
             with self.path.open("r+b") as file:
                 file.truncate(len(whole))
+        self._records = records
+        return whole
 
     def __contains__(self, key: str) -> bool:
         return key in self._records
@@ -69,15 +87,23 @@ class Records:
         """All records; of one key the last."""
         return list(self._records.values())
 
-    def append(self, record: dict) -> None:
-        """Add one, and have it on the disk before going on."""
-        key = record["key"]
-        if key in self._records:
-            raise ValueError(f"Record {key} exists already")
+    def append(self, record: dict) -> bool:
+        """Add one, and have it on the disk before going on.
+
+        Returns False, and leaves the file as it is, where another process has added one of this
+        key meanwhile. Raises ``ValueError`` for a record that could not be read again.
+        """
+        if missing := lacking(record):
+            raise ValueError(f"Record {record['key']} lacks its {missing}")
         line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        self._records[key] = json.loads(line)
+        with locked(self._lock):
+            self._read()
+            if record["key"] in self._records:
+                return False
+            with self.path.open("ab") as file:
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            self._records[record["key"]] = json.loads(line)
+        return True

@@ -8,7 +8,6 @@ import base64
 import html
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +15,8 @@ from markdown_it import MarkdownIt
 
 from model.errors import UserError
 from model.experiments.plots import rendered
-from model.experiments.records import write_text
 from model.experiments.session import Experiment, Session
+from model.files import locked, write
 
 __all__ = ["publish", "write_report"]
 
@@ -30,24 +29,14 @@ img { max-width: 100%; }
 """
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write to a temporary name, then rename."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def compose(experiment: Experiment, session: Session, names: list[str]) -> str:
     """The report in Markdown, with logs as `log:NAME`."""
-    note = session.scale.note
+    note = experiment.note(session.scale)
     parts = [
         f"# {experiment.name}: {experiment.summary}",
         f"**{note}**" if session.scale.name == "quick" else note,
         f"Made by `python -m model.experiments {session.command}`. "
-        "Accuracies are means over the seeds ± half of the 95 % confidence interval (Student's t; "
+        "Means over the seeds stand with ± half of their 95 % confidence interval (Student's t; "
         "none where n = 1).",
         experiment.tables(session).strip(),
     ]
@@ -77,20 +66,27 @@ def write_into(
         plots[name] = rendered(figure)
     for name, kinds in plots.items():
         for kind, data in kinds.items():
-            write_bytes(folder / f"{name}.{kind}", data)
+            write(folder / f"{name}.{kind}", data)
     text = compose(experiment, session, list(plots))
     named = list(dict.fromkeys(LOG.findall(text)))
     text = LOG.sub(lambda found: f"]({log(found[1])})", text)
-    write_text(folder / "table.md", text)
+    write(folder / "table.md", text)
     svg = {f"{name}.svg": kinds["svg"] for name, kinds in plots.items()}
-    write_text(folder / "report.html", page(text, experiment.name, svg))
+    write(folder / "report.html", page(text, experiment.name, svg))
     return named
 
 
 def write_report(experiment: Experiment, session: Session) -> Path:
-    """Write table.md, report.html and the plots beside the records; returns the table's path."""
+    """Write table.md, report.html and the plots beside the records; returns the table's path.
+
+    Of all records, those of other processes too: one process at a time reads and writes, so that
+    the report that stays is the one of the most records.
+    """
     where = os.path.relpath(session.store.folder, session.folder)
-    write_into(experiment, session, session.folder, lambda name: f"{where}/{name}.jsonl")
+    session.folder.mkdir(parents=True, exist_ok=True)
+    with locked(session.folder / "report.lock"):
+        session.records.read()
+        write_into(experiment, session, session.folder, lambda name: f"{where}/{name}.jsonl")
     return session.folder / "table.md"
 
 
@@ -100,15 +96,16 @@ def publish(experiment: Experiment, session: Session, target: Path) -> Path:
     Raises ``UserError`` before anything is written where a log is missing.
     """
     folder = target / session.folder.name
+    records = session.records.read()
     text = experiment.tables(session)
     for name in dict.fromkeys(LOG.findall(text)):
         path = session.store.folder / f"{name}.jsonl"
         if not path.is_file():
             raise UserError(f"Cannot publish: the log {path} of a row is missing")
     named = write_into(experiment, session, folder, lambda name: f"logs/{name}.jsonl")
-    if session.records.path.exists():
-        shutil.copyfile(session.records.path, folder / "records.jsonl")
+    write(folder / "records.jsonl", records)
     for name in named:
         (folder / "logs").mkdir(exist_ok=True)
-        shutil.copyfile(session.store.folder / f"{name}.jsonl", folder / "logs" / f"{name}.jsonl")
+        log = (session.store.folder / f"{name}.jsonl").read_bytes()
+        write(folder / "logs" / f"{name}.jsonl", log)
     return folder

@@ -1,9 +1,9 @@
 """One run of one experiment: what is to be done, what is done, and the progress of both."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +100,8 @@ class Session:
     def perform(self, tasks: Sequence[Task]) -> None:
         """Do what has no record yet, one record after another.
 
-        With `train` off, tasks whose training is not complete are left out.
+        With `train` off, tasks whose training is not complete are left out. What another process
+        has recorded meanwhile is not done again.
         """
         if not self.train:
             tasks = [t for t in tasks if t.key in self.records or self.store.complete(t.training)]
@@ -114,6 +115,8 @@ class Session:
             state="",
         )
         for number, task in enumerate(tasks, 1):
+            self.records.read()
+            self.progress.update(whole, completed=sum(key in self.records for key in keys))
             if task.key in self.records:
                 continue
             self.progress.update(whole, state=f"run {number}: {task.training.name}")
@@ -138,8 +141,8 @@ class Session:
                     "seconds": round(time.perf_counter() - begun, 1),
                 }
             )
-            self.progress.advance(whole)
-        self.progress.update(whole, state="complete")
+        done = sum(key in self.records for key in keys)
+        self.progress.update(whole, completed=done, state="complete")
 
 
 def by_size(
@@ -169,7 +172,7 @@ class Experiment:
 
     `run` appends records to its session; `tables` makes Markdown of them and `figures` plots, of
     any part of the records. A log of a training is written `[text](log:NAME)` in `tables`, and
-    becomes a link.
+    becomes a link. `notes` has what it says of a scale by name, where the scale's note is wrong.
     """
 
     name: str
@@ -177,6 +180,11 @@ class Experiment:
     run: Callable[[Session], None]
     tables: Callable[[Session], str]
     figures: Callable[[Session], "dict[str, Figure]"]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def note(self, scale: Scale) -> str:
+        """What stands in every output at this scale."""
+        return self.notes.get(scale.name, scale.note)
 
 
 def show_progress(console) -> Progress:

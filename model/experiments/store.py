@@ -6,11 +6,10 @@ Files that `model.train` wrote may be put there under the same name; its configu
 same. A sidecar is optional: what it does not say is "unknown".
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from model import checkpoint
 from model.cifar import Images, read_few_shot, read_test, read_training, to_input
 from model.errors import UserError
 from model.experiments.origin import UNKNOWN
-from model.experiments.records import write_text
 from model.experiments.runs import Training
+from model.files import locked, write
 from model.resnet import ResNet
 from model.train import hardware
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
@@ -43,6 +42,17 @@ def classify(network: ResNet, device: torch.device) -> Callable[[torch.Tensor], 
         return network(to_input(pixels.to(device))).argmax(1)
 
     return decide
+
+
+@contextmanager
+def what_to_do() -> Iterator[None]:
+    """Say with the error for a damaged checkpoint what helps here: it is made again."""
+    try:
+        yield
+    except UserError as error:
+        if "or is damaged" not in str(error):
+            raise
+        raise UserError(f"{error}: remove it, its training begins anew", error.status) from None
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,10 @@ class Store:
     def complete(self, training: Training) -> bool:
         """Whether a checkpoint of all its epochs is there; its configuration is not checked."""
         path = self.path(training)
-        return path.exists() and len(checkpoint.read(path)["history"]) >= training.recipe.epochs
+        if not path.exists():
+            return False
+        with what_to_do():
+            return len(checkpoint.read(path)["history"]) >= training.recipe.epochs
 
     def sidecar(self, training: Training) -> dict:
         """What NAME.json says; empty where there is none."""
@@ -190,7 +203,7 @@ class Store:
         """Add to the sidecar, and return it whole."""
         whole = self.sidecar(training) | facts
         text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
-        write_text(self.path(training, ".json"), text)
+        write(self.path(training, ".json"), text)
         return whole
 
     def finish(self, training: Training, progress: Progress) -> Finished:
@@ -208,7 +221,8 @@ class Store:
         trainer = self.trainer(training, teacher)
         with self.alone(training, progress):
             if path.exists():
-                trainer.load(path)
+                with what_to_do():
+                    trainer.load(path)
             if len(trainer.history) < training.recipe.epochs:
                 self._train(training, trainer, progress)
             elif not self._logged(training, trainer.history):
@@ -222,12 +236,13 @@ class Store:
         """Wait until no other process trains it; a lock ends when its process does."""
         place = self.folder / "locks" / training.name
         place.parent.mkdir(exist_ok=True)
-        with place.open("w") as file:
+        with ExitStack() as stack:
+            waiting = f"waiting for the process that trains {training.name}"
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                progress.console.print(f"waiting for the process that trains {training.name}")
-                fcntl.flock(file, fcntl.LOCK_EX)
+                stack.enter_context(locked(place, busy=waiting))
+            except UserError:
+                progress.console.print(waiting)
+                stack.enter_context(locked(place))
             yield
 
     def _logged(self, training: Training, history: list[Epoch]) -> bool:
@@ -236,7 +251,7 @@ class Store:
 
     def _log(self, training: Training, history: list[Epoch]) -> None:
         lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
-        write_text(self.path(training, ".jsonl"), lines)
+        write(self.path(training, ".jsonl"), lines)
 
     def _describe(self, training: Training, begun: bool) -> None:
         """Note hardware, commit and command; those of every session that took part."""

@@ -1,10 +1,9 @@
 """``python -m model.explain --network FILE IMAGE``: one decision explained, as an HTML page."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import zoo
+from model import files, zoo
 from model.errors import Parser, UserError, nearest, run_cli
 from model.explain.attribution import Explanation, explain
 from model.explain.page import page
@@ -25,10 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("image", metavar="IMAGE", help="any picture, or cifar10:test:N with --data")
     add("--network", default=zoo.DEFAULT, metavar="FILE", help="network file, or a name of the zoo")
     add("--class", dest="name", metavar="NAME", help="explain this class, not the one decided for")
-    add("--output", type=Path, default=Path("explanation.html"), metavar="FILE")
+    add("--output", default="explanation.html", metavar="FILE")
     add("--data", type=Path, metavar="DIR", help="folder of the data set's binary version")
     options = parser.parse_args(arguments)
     network = open_network(options.network)
+    for source in (zoo.find(options.network), Path(options.image)):
+        output = files.check_output(options.output, "--output", keep=source)
     chosen = None
     if options.name is not None:
         if options.name not in network.classes:
@@ -36,21 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = network.classes.index(options.name)
     picture = find_picture(options.image, network, options.data)
     explanation = explain(network, picture.pixels, chosen)
-    _write(options.output, page(explanation, title=picture.title, label=picture.label))
+    files.write(output, page(explanation, title=picture.title, label=picture.label))
     print(_summary(explanation))
-    print(f"page: {options.output}")
+    print(f"page: {output}")
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    if path.is_dir() or not path.parent.is_dir():
-        raise UserError(f"Cannot write the page {path}: it must be a file in a folder that exists")
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _summary(explanation: Explanation) -> str:

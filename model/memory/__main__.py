@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from model import files
 from model.errors import Parser, UserError, run_cli
 from model.network import save
 
@@ -43,7 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Options of the program."""
     parser = Parser(prog="python -m model.memory", description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--export", type=Path, required=True, metavar="FILE", help="network file to write (.dham)")
+    add("--export", required=True, metavar="FILE", help="network file to write (.dham)")
     add("--source", metavar="CxL", help="parts and coordinates of the probe (8x32)")
     add("--target", metavar="CxL", help="those of the answer (the source's)")
     add("--patterns", type=Path, metavar="FILE", help="text or CSV: a stored pair a line")
@@ -122,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"Seed must be 0 to {2**31 - 1}, not {options.seed}")
     if options.iterations > 1 and not options.auto:
         raise UserError("--iterations feeds the answer back: it needs --auto")
+    output = files.check_output(options.export, "--export", keep=options.patterns)
     try:
         inputs, outputs, source, target = pairs_of(options)
         check_size(options, source, target, len(inputs))
@@ -138,12 +140,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         raise UserError(str(error)) from None
-    save(network, options.export)
+    save(network, output)
     made = network.metadata["memory"]
     expected = theory.density(source, target, len(inputs))
     of_random = f", of random pairs {expected:.3f}" if options.patterns is None else ""
     print(
-        f"{options.export}: {source} to {target}, {len(inputs)} pairs, "
+        f"{output}: {source} to {target}, {len(inputs)} pairs, "
         f"density {made['density']:.3f}{of_random}"
     )
     for line in recalled(inputs, outputs, source, target, options.iterations, options.seed):

@@ -1,9 +1,9 @@
 """`python -m model.zoo`: write the zoo's table, README.md, from the network files themselves."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from model import files
 from model.count import total_multiplications
 from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
@@ -70,9 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             raise UserError("model/zoo/README.md is not up to date: run python -m model.zoo", 1)
         return 0
-    temporary = path.with_name("README.md.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    files.write(path, text)
     return 0
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.activation import Dham, Temperature, dham, group_size_of, winner_takes_all
+from model.activation import Temperature, dham, group_size_of, winner_takes_all
 
 
 def ref_soft(z, group_size, t):
@@ -95,13 +95,6 @@ def test_temperature_grows_exponentially():
     t = Temperature(initial=1, final=1000, steps=4)
     assert [round(t(step), 6) for step in range(6)] == [1, 10, 100, 1000, 1000, 1000]
     assert Temperature(initial=1, final=10, steps=1)(0) == 10
-
-
-def test_module_takes_the_winner_in_evaluation(z):
-    module = Dham(4)
-    module.temperature = 0.5
-    assert torch.equal(module(z), dham(z, 4, 0.5))
-    assert torch.equal(module.eval()(z), dham(z, 4))
 
 
 def test_group_size_by_number_of_groups():

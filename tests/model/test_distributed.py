@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import cifar, distributed
+from model import cifar, distributed, files
 from model.cifar import augment, pack
 from model.errors import UserError
 from model.resnet import shape_of
@@ -130,11 +130,21 @@ def test_the_death_of_one_is_reported_by_the_first(server, tmp_path, monkeypatch
 def test_full_disk_of_the_first_stops_all(server, tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "RECORDS", 64)
     write_coloured(tmp_path / "data")
-    (tmp_path / "x.pt.tmp").symlink_to("/dev/full")
-    found = run(server, tmp_path, 2, "program", "none", ARGUMENTS)
+    found = run(server, tmp_path, 2, "program", "full", ARGUMENTS)
     assert [status for status, _ in found] == [2, 2], found
     (line,) = error_lines(found)
     assert line.startswith("error: No space left on device")
+
+
+def test_a_name_that_is_being_trained_stops_all(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar, "RECORDS", 64)
+    write_coloured(tmp_path / "data")
+    with files.locked(tmp_path / "x.lock"):
+        found = run(server, tmp_path, 2, "program", "none", ARGUMENTS)
+    assert [status for status, _ in found] == [2, 2], found
+    (line,) = error_lines(found)
+    assert line.startswith(f"error: Another process trains x in {tmp_path}: ")
+    assert not (tmp_path / "x.pt").exists()
 
 
 def test_wrong_data_folder_by_torchrun(tmp_path):

@@ -619,10 +619,16 @@ def test_bad_input(data, picture, tmp_path, monkeypatch, capsys):
     assert "only test images are numbered: cifar10:test:123" in refused(*big, "cifar10:train:4")
     assert "data set 'cifar11': did you mean cifar10?" in refused(*big, "cifar11:test:4")
     assert "Cannot read network file" in refused("--network", "x.dham", picture)
-    assert "Cannot write the page none/page.html" in refused(
-        *some, picture, "--output", "none/page.html"
+    late = (*some, "none.png", "--output")  # said before the picture is even looked for
+    assert "--output none/page.html: the folder none does not exist" in refused(
+        *late, "none/page.html"
     )
-    assert "Cannot write the page data" in refused(*some, picture, "--output", "data")
+    assert "--output data is a folder: give the name of a file" in refused(*late, "data")
+    assert "--output needs the name of a file, not ''" in refused(*late, "")
+    assert "small.dham is the file that is read: give another name" in refused(*late, path)
+    assert "is the file that is read: give another name" in refused(
+        *some, picture, "--output", picture
+    )
     assert sorted(p.name for p in tmp_path.iterdir()) == before
     with pytest.raises(UserError, match="No permission to read"):
         monkeypatch.setattr(Image, "open", lambda path: (_ for _ in ()).throw(PermissionError()))

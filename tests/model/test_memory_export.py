@@ -174,6 +174,25 @@ def test_program_refuses(tmp_path, monkeypatch, options, text):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ("", "--export needs the name of a file, not ''"),
+        (".", "--export needs the name of a file, not '.'"),
+        ("no/x.dham", "--export no/x.dham: the folder no does not exist"),
+        ("pairs.csv", "--export pairs.csv is the file that is read: give another name"),
+    ],
+)
+def test_program_refuses_its_output(tmp_path, monkeypatch, output, text):
+    """Before the work: the pairs are not even read."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pairs.csv").write_text("not pairs")
+    with pytest.raises(UserError) as caught:
+        main(["--export", output, "--patterns", "pairs.csv"])
+    assert str(caught.value) == text
+    assert (tmp_path / "pairs.csv").read_text() == "not pairs"
+
+
 def test_program_from_the_command_line(tmp_path):
     """Wrong use is one line and status 2; nothing of torch is needed."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -191,7 +210,9 @@ def test_program_from_the_command_line(tmp_path):
     assert finished.returncode == 2 and len(said(finished)) == 1
     assert said(finished)[0].startswith("error: the following arguments are required: --export")
     finished = run("--export", "folder/none/memory.dham", "--pairs", "3")
-    assert finished.returncode == 2 and said(finished)[0].startswith("error: No such file")
+    assert finished.returncode == 2 and said(finished) == [
+        "error: --export folder/none/memory.dham: the folder folder/none does not exist"
+    ]
     finished = run("--export", "memory.dham", "--example")
     assert finished.returncode == 0 and said(finished) == []
     assert "torch" not in finished.stderr and "3 of 3 right" in finished.stdout

@@ -244,6 +244,9 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
     assert "Noise 'fog': known: gaussian, shot, impulse" in refused(*good, "--noises", "fog")
     assert "Data folder" in refused(path, "--data", tmp_path / "none")
     assert "Cannot read network file" in refused(tmp_path / "x.dham", "--data", data)
+    assert "A network needs the name of a file or of the zoo; known: " in refused(
+        "", "--data", data
+    )
     (data / "test_batch.bin").write_bytes(b"short")
     assert "truncated" in refused(*good)
     save(replace(tiny(), input_shape=(40, 40, 3)), path)

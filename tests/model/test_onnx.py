@@ -485,11 +485,18 @@ def test_bad_input(tmp_path, monkeypatch, capsys):
     before = path.read_bytes()
     assert "--check must be a positive integer, not 0" in run(path, "--check", 0)
     assert "--data is for --check: give --check N as well" in run(path, "--data", tmp_path)
-    assert f"--output {path} is the network file itself" in run(path, "--output", path)
+    assert f"--output {path} is the file that is read: give another name" in run(
+        path, "--output", path
+    )
     assert path.read_bytes() == before
     assert "Cannot read network file" in run(tmp_path / "x.dham")
     assert "Unknown network 'defualt'" in run("defualt")
-    assert "No such file or directory" in run(path, "--output", tmp_path / "no" / "x.onnx")
+    missing = tmp_path / "no" / "x.onnx"
+    text = f"--output {missing}: the folder {missing.parent} does not exist"
+    assert text in run(path, "--output", missing)
+    assert "--output needs the name of a file, not ''" in run(path, "--output", "")
+    assert "is a folder: give the name of a file" in run(path, "--output", tmp_path)
+    assert "is the file that is read" in run(zoo.DEFAULT, "--output", zoo.find(zoo.DEFAULT))
     output = ["--output", tmp_path / "x.onnx"]
     text = run(path, *output, "--check", 5, "--data", tmp_path)
     assert "CIFAR's are 32x32x3, 8 bits: leave --data out" in text

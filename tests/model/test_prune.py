@@ -408,6 +408,25 @@ def test_program(data, tmp_path, capsys):
     assert f"{right:.2f} % top-1 as integers on 100 test images, 5 maps pruned by wins" in said
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_network_that_cannot_be_written_leaves_the_table(
+    data, tmp_path, monkeypatch, capsys, form
+):
+    save(tiny(), tmp_path / "tiny.dham")
+    given = [str(tmp_path / "tiny.dham"), "--data", str(data), "--images", "20", "--shares", "0.3"]
+    given += ["--share", "0.3", "--output", str(tmp_path / "out.dham"), "--limit", "20"]
+    monkeypatch.setattr("model.files.open", lambda *_: open("/dev/full", "wb"), raising=False)
+    with pytest.raises(OSError, match="No space left on device"):
+        main([*given, *form])
+    said = capsys.readouterr().out
+    if form:
+        facts = json.loads(said)
+        assert len(facts["rows"]) == len(CRITERIA) and facts["output"] is None
+    else:
+        assert "by magnitude" in said and "0.3" in said and "out.dham" not in said
+    assert not (tmp_path / "out.dham").exists()
+
+
 def test_bad_input(data, tmp_path, monkeypatch, capsys):
     path = tmp_path / "tiny.dham"
     save(tiny(), path)
@@ -438,6 +457,14 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
     assert "--images must be a positive integer, not 0" in refused(*good, "--images", 0)
     assert "--seed must not be negative, not -1" in refused(*good, "--seed", -1)
     assert "Data folder" in refused(path, "--data", tmp_path / "none")
+    # Refused before the data are even looked for.
+    share = (path, "--data", tmp_path / "none", "--share", 0.1, "--output")
+    before = path.read_bytes()
+    assert "--output needs the name of a file, not ''" in refused(*share, "")
+    assert f"--output {path} is the file that is read: give another name" in refused(*share, path)
+    assert path.read_bytes() == before
+    assert f"--output {tmp_path} is a folder" in refused(*share, tmp_path)
+    assert "--output no/x.dham: the folder no does not exist" in refused(*share, "no/x.dham")
     assert "Cannot read network file" in refused(tmp_path / "x.dham", "--data", data)
     save(tiny(("a", "b")), path)
     assert "The 2 classes are not those of a known data set" in refused(*good)

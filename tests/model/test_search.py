@@ -356,5 +356,16 @@ def test_bad_input(tmp_path, monkeypatch, capsys):
         *good, "--budget", 1e6, "--recipe", "flaot"
     )
     assert "Data folder" in refused(*good, "--budget", 1e6)
+    budget = ("--data", tmp_path / "none", "--budget", 1e6, "--study")
+    assert "--study needs the name of a file, not ''" in refused(*budget, "")
+    assert f"--study {tmp_path} is a folder" in refused(*budget, tmp_path)
+    assert "the folder nowhere does not exist" in refused(*budget, "nowhere/s.db")
+    for plot, text in (
+        ("nowhere/p.png", "--plot nowhere/p.png: the folder nowhere does not exist"),
+        ("", "--plot needs the name of a file, not ''"),
+        (tmp_path / "s.db", f"--plot {tmp_path}/s.db is the study itself: give another name"),
+    ):
+        assert text in refused(*good, "--budget", 1e6, "--plot", plot)
+    assert "s.png is the study itself" in refused(*budget, tmp_path / "s.png")
     assert re.search("No CUDA device", refused(*good, "--budget", 1e6, "--device", "cuda"))
     assert not (tmp_path / "s.db").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import cifar, train
+from model import cifar, files, train
 from model.errors import UserError
 from model.network import load
 from model.reference import logits
@@ -137,6 +137,7 @@ def test_program_writes_everything(data, tmp_path, capsys):
         "x.dham",
         "x.float.pt",
         "x.jsonl",
+        "x.lock",
         "x.png",
         "x.pt",
     ]
@@ -234,8 +235,72 @@ def test_output_folder_that_cannot_be_written(data, tmp_path):
     """Said before the first epoch, not after it."""
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "under"):
-        with pytest.raises(UserError, match=r"Nothing can be written into the output folder .*: "):
+        with pytest.raises(
+            UserError, match=r"--output: nothing can be written into the folder .*: "
+        ):
             train.main(small(data, place))
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from model.files import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_name_that_another_process_trains(data, tmp_path):
+    """With and without --resume, before anything is written; free as soon as that one ends."""
+    out = tmp_path / "out"
+    out.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, out / "x.lock"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment,
+        text=True,
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        for more in ([], ["--resume"]):
+            with pytest.raises(UserError) as caught:
+                train.main(small(data, out, *more))
+            assert str(caught.value) == (
+                f"Another process trains x in {out}: wait, or give another --name"
+            )
+        assert os.listdir(out) == ["x.lock"]
+        assert train.main([*small(data, out, "--quick"), "--name", "y"]) == 0
+        other.stdin.close()
+    assert train.main(small(data, out, "--quick")) == 0
+
+
+def test_the_name_is_held_until_the_network_file_is_written(data, tmp_path, monkeypatch):
+    """Two runs with one name: the second is refused in the first's every phase."""
+    out, refusals = tmp_path / "out", []
+
+    def second():
+        with pytest.raises(UserError, match="Another process trains x in "):
+            train.main(small(data, out))
+        refusals.append(1)
+
+    train_epoch, write_file = Trainer.train_epoch, train.save
+
+    def epoch(self, advance):
+        second()
+        return train_epoch(self, advance)
+
+    def save(network, path):
+        second()
+        return write_file(network, path)
+
+    monkeypatch.setattr(Trainer, "train_epoch", epoch)
+    monkeypatch.setattr(train, "save", save)
+    assert train.main(small(data, out)) == 0
+    assert len(refusals) == 3
+    with pytest.raises(UserError, match="x.pt is there already: go on with --resume"):
+        train.main(small(data, out))
 
 
 def test_truncated_data(data, tmp_path):
@@ -254,14 +319,15 @@ def test_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):
 
     def fill(self, advance):
         if self.history:
-            (out / "x.pt.tmp").symlink_to("/dev/full")
+            monkeypatch.setattr(files, "open", lambda *_: open("/dev/full", "wb"), raising=False)
         return train_epoch(self, advance)
 
     monkeypatch.setattr(Trainer, "train_epoch", fill)
     with pytest.raises(UserError) as caught:
         train.main(small(data, out))
-    assert str(caught.value).startswith("No space left on device: ")
-    assert str(caught.value).endswith(f"; last good checkpoint: {out}/x.pt, after epoch 1")
+    assert str(caught.value) == (
+        f"No space left on device: {out}/x.pt; last good checkpoint: {out}/x.pt, after epoch 1"
+    )
     assert len(torch.load(out / "x.pt", weights_only=True)["history"]) == 1
     assert not list(out.glob("*.tmp"))
 

@@ -408,7 +408,12 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "out").exists()
     assert "Layer 'a/c': did you mean a/b?" in refused(*good, "--layer", "a/c")
     (tmp_path / "file").write_text("")
-    assert "File exists" in refused(path, "--data", data, "--output", tmp_path / "file")
+    assert "--output: nothing can be written into the folder" in refused(
+        path, "--data", data, "--output", tmp_path / "file"
+    )
+    assert "--output needs the name of a folder, not ''" in refused(
+        path, "--data", data, "--output", ""
+    )
     save(replace(tiny(), input_shape=(64, 64, 3)), path)
     assert "takes images of 64x64x3, 8 bits; those of CIFAR are 32x32x3" in refused(*good)
     save(tiny(classes=("a", "b")), path)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from model import cifar, distributed, train
+from model import cifar, distributed, files, train
 from model.errors import run_cli
 from model.resnet import shape_of
 from model.trainer import Recipe, Trainer
@@ -75,7 +75,7 @@ def curves(out: Path) -> None:
 
 
 def program(out: Path, failure: str, arguments: list[str]) -> int:
-    """The training program; `failure` is "nan", "interrupt", "die" or "none"."""
+    """The training program; `failure` is "nan", "interrupt", "die", "full" or "none"."""
     cifar.RECORDS = 64
     train.read_training = lambda *which: cifar.read_training(*which, validation=64)
     inputs, calls = Trainer.inputs, []
@@ -92,6 +92,8 @@ def program(out: Path, failure: str, arguments: list[str]) -> int:
                 os._exit(9)
         return x
 
+    if failure == "full" and distributed.first():  # the disk of the first
+        vars(files)["open"] = lambda *_: open("/dev/full", "wb")
     Trainer.inputs = disturbed
     return train.main(
         [*arguments, "--data", str(out / "data"), "--output", str(out), "--device", "cpu"]

@@ -34,6 +34,14 @@ def run(*arguments, data, output):
         (["table1", "--group-sizes", "0,1"], "--group-sizes: must be 1 or more, not 0"),
         (["table1", "--seeds", "-1"], "--seeds: must be 0 or more, not -1"),
         (["table1", "--seeds", "one"], "--seeds: 'one' is not a list of integers such as 1,2"),
+        (["table1", "--seeds", "9" * 26], "--seeds: must be 2147483647 or less, not 9{26}$"),
+        (["table1", "--seeds", "0,2147483648"], "--seeds: must be 2147483647 or less, not 214"),
+        (["per-layer", "--dense-sums"], "--dense-sums does not go with per-layer: its search"),
+        (["pareto", "--quick", "--widths", "3", "--group-sizes", "2"], "--group-sizes: Group si"),
+        (["pareto", "--widths", "8,3", "--group-sizes", "2"], "--widths: Group size 2 does not d"),
+        (["figures", "--group-sizes", "1"], "Nothing to run: figures has no network of these opt"),
+        (["table1", "--no-training"], r"Nothing to measure: no complete training in .*out/train"),
+        (["per-layer", "--no-training"], "Nothing to measure: no complete training in"),
         (["table1", "--width", "0"], "Width must be a positive integer, not 0"),
         (["table1", "--epochs", "0"], "Epochs must be a positive integer, not 0"),
         (["table1", "--learning-rate", "0"], "Learning rate must be positive, not 0"),
@@ -122,6 +130,14 @@ def test_labels_tell_settings_apart(arguments, label, title):
 def test_command_line_without_folders():
     given = ["table1", "--data", "/a", "--quick", "--output=/b", "--seeds", "0,1", "--report"]
     assert command_line(given) == "table1 --quick --seeds 0,1"
+    assert command_line(["table1", "--no-training", "--seeds", "0"]) == "table1 --seeds 0"
+
+
+def test_largest_seed_and_widths_that_go_with_a_size():
+    assert parse(["table1", "--seeds", "2147483647"]).seeds == (2**31 - 1,)
+    # 3 does not divide the scale's width, 32, but all of these
+    scale, _ = scale_of(parse(["pareto", "--widths", "24,48", "--group-sizes", "3"]))
+    assert scale.widths == (24, 48)
 
 
 def test_seeds_and_sizes_are_added_to_what_there_is(data, tmp_path, capsys):
@@ -136,10 +152,10 @@ def test_seeds_and_sizes_are_added_to_what_there_is(data, tmp_path, capsys):
 def test_damaged_records_are_left_alone(data, tmp_path):
     path = tmp_path / "table1-quick" / "records.jsonl"
     path.parent.mkdir(parents=True)
-    path.write_text('{"key": "a"}\n{torn\n{"key": "b"}\n')
-    with pytest.raises(UserError, match="damaged in line 2"):
+    path.write_text('{torn\n{"key": "b"}\n')
+    with pytest.raises(UserError, match="damaged in line 1"):
         run("table1", "--quick", data=data, output=tmp_path)
-    assert path.read_text() == '{"key": "a"}\n{torn\n{"key": "b"}\n'
+    assert path.read_text() == '{torn\n{"key": "b"}\n'
     assert not (tmp_path / "trainings").exists()
 
 
@@ -177,14 +193,30 @@ def test_interrupted_run_leaves_its_report(data, tmp_path, monkeypatch):
 
 def test_no_training_measures_what_is_complete(data, tmp_path, capsys):
     assert run("table1", "--quick", "--seeds", "0", data=data, output=tmp_path) == 0
-    for name in ("table5", "pareto", "per-layer", "distillation"):
+    with pytest.raises(UserError, match="Nothing to measure"):  # no search
+        run("per-layer", "--quick", "--no-training", data=data, output=tmp_path)
+    assert not (tmp_path / "per-layer-quick").exists()
+    for name in ("table5", "pareto", "distillation"):
         assert run(name, "--quick", "--no-training", data=data, output=tmp_path) == 0
     assert len(list((tmp_path / "trainings").glob("*.pt"))) == 2
     text = (tmp_path / "table5-quick" / "table.md").read_text()
     assert text.count("(n = 1)") == 8 and "(n = 2)" not in text
-    assert "not run" in (tmp_path / "per-layer-quick" / "table.md").read_text()
+    assert "--no-training" not in text
     text = (tmp_path / "pareto-quick" / "table.md").read_text()
     assert text.count("(n = 1)") == 2 and text.count("| not run |") == 6
+
+
+def test_damaged_checkpoint_says_what_to_do(data, tmp_path):
+    asked = ("table1", "--quick", "--seeds", "0", "--group-sizes", "1")
+    assert run(*asked, data=data, output=tmp_path) == 0
+    (checkpoint,) = (tmp_path / "trainings").glob("*.pt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:100])
+    text = rf"{checkpoint} is no .* damaged: \w+: remove it, its training begins anew$"
+    for more in ((), ("--no-training",)):
+        with pytest.raises(UserError, match=text):
+            run("table5", *asked[1:], *more, data=data, output=tmp_path)
+    checkpoint.unlink()
+    assert run("table5", *asked[1:], data=data, output=tmp_path) == 0
 
 
 KILLED = """
@@ -201,8 +233,8 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(data, output):
-    arguments = ["table1", "--quick", "--seeds", "0", "--commit", "abc", "--device", "cpu"]
+def start(data, output, seed="0"):
+    arguments = ["table1", "--quick", "--seeds", seed, "--commit", "abc", "--device", "cpu"]
     arguments += ["--data", str(data), "--output", str(output)]
     return subprocess.Popen(
         [sys.executable, "-c", KILLED, *arguments],
@@ -244,3 +276,28 @@ def test_killed_at_once_goes_on_and_ends_the_same(data, tmp_path, monkeypatch):
         return [{k: v for k, v in json.loads(line).items() if k not in drop} for line in lines]
 
     assert results(killed) == results(whole) and len(results(whole)) == 2
+
+
+def test_two_processes_make_one_report(data, tmp_path, monkeypatch, capsys):
+    """Another process records its seed while this one trains: the table has both, each once."""
+    train_epoch, others = Trainer.train_epoch, []
+
+    def during(self, advance=lambda loss: None):
+        if not others:
+            others.append(start(data, tmp_path, "0,1"))
+            _, errors = others[0].communicate(timeout=300)
+            assert others[0].returncode == 0, errors
+        return train_epoch(self, advance)
+
+    scale = SCALES["quick"]
+    longer = replace(scale, settings=(replace(scale.settings[0], epochs=3),))
+    monkeypatch.setitem(SCALES, "quick", longer)
+    monkeypatch.setattr(Trainer, "train_epoch", during)
+    seeds = ("--quick", "--commit", "abc", "--seeds", "2,0")
+    assert run("table1", *seeds, data=data, output=tmp_path) == 0
+    folder = tmp_path / "table1-quick"
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    keys = [json.loads(line)["key"] for line in lines]
+    assert len(set(keys)) == len(keys) == 6
+    assert (folder / "table.md").read_text().count("(n = 3)") == 3  # two accuracies, a difference
+    assert capsys.readouterr().out.startswith("6 records;")

@@ -71,6 +71,7 @@ def test_quick(name, data, output, capsys, monkeypatch):
     trained = {record["training"] for record in records if "training" in record}
     assert trained <= {Path(link).stem for link in links}
 
+    assert (("images" in text.split("**")[1]) is False) == (name == "memory")  # the scale's note
     plots = re.findall(r"!\[[^]]*\]\(([^)]+)\.svg\)", text)
     assert plots
     page = (folder / "report.html").read_text()

@@ -26,7 +26,8 @@ SMALL = CPU.settings[0]
 
 def record(size=1, seed=0, test=90.0, validation=None, setting=SMALL, **more):
     facts = {
-        "key": f"l{size}-s{seed}-{sorted(more.items())}",
+        "key": f"l{size}-s{seed}-{setting.label}-{sorted(more.items())}",
+        "scale": "cpu",
         "setting": setting.label,
         "group_size": size,
         "training": f"resnet8-l{size}-s{seed}",
@@ -35,6 +36,8 @@ def record(size=1, seed=0, test=90.0, validation=None, setting=SMALL, **more):
         "hardware": "a CPU",
         "commit": "abc1234",
         "command": "python",
+        "checkpoint": "0" * 64,
+        "seconds": 1.0,
         "recipe": {"learning_rate": 0.02},
         "validation": test if validation is None else validation,
         "test": {"accuracy": test, "right": round(100 * test), "images": 10_000},
