@@ -299,17 +299,32 @@ class ResNet(nn.Module):
         )
         self.to(memory_format=torch.channels_last)
 
+    def run(self, images: Tensor, keep: bool) -> list[Tensor | None]:
+        """Image and outputs of all layers; without `keep`, only what is still to be read: the last.
+
+        A deep network in evaluation would otherwise hold every layer's output at once.
+        """
+        tensors: list[Tensor | None] = [images]
+        last = {tensor: i for i, pair in enumerate(self.sources) for tensor in pair}
+        for i, (layer, (source, shortcut)) in enumerate(
+            zip(self.layers, self.sources, strict=True)
+        ):
+            added = None if shortcut is None else tensors[shortcut]
+            tensors.append(layer(tensors[source], added))
+            if not keep:
+                for read in (source, shortcut):
+                    if read is not None and last[read] == i:
+                        tensors[read] = None
+        return tensors
+
     def activations(self, images: Tensor) -> list[Tensor]:
         """Output of every layer, [N, C, H, W] in levels, of raw pixel values [N, 3, H, W]."""
-        tensors = [images]
-        for layer, (source, shortcut) in zip(self.layers, self.sources, strict=True):
-            tensors.append(layer(tensors[source], None if shortcut is None else tensors[shortcut]))
-        return tensors[1:]
+        return self.run(images, keep=True)[1:]
 
     def features(self, images: Tensor) -> Tensor:
         """Pooled activations of the last layer, [N, C], float: what the classifier reads."""
-        return self.activations(images)[-1].float().mean((2, 3))
+        return self.run(images, keep=False)[-1].float().mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits [N, classes] of raw pixel values [N, 3, H, W]."""
-        return self.classifier(self.activations(images)[-1])
+        return self.classifier(self.run(images, keep=False)[-1])

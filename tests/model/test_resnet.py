@@ -111,6 +111,17 @@ def test_features_are_what_the_classifier_reads():
     assert features.shape == (2, 16) and last.shape == (2, 16, 4, 4)
 
 
+def test_only_what_is_still_read_is_kept():
+    """In evaluation, a deep network would otherwise hold every layer's output at once."""
+    network = ready(shape_of("resnet20", width=4, size=8))
+    x = pixels(2, 8)
+    with torch.no_grad():
+        kept = network.run(x, keep=False)
+        assert [tensor is not None for tensor in kept] == [False] * 19 + [True]
+        assert torch.equal(kept[-1], network.activations(x)[-1])
+        assert all(tensor is not None for tensor in network.run(x, keep=True))
+
+
 def test_groups_by_number():
     assert shape_of("resnet8", groups=(4,)).group_sizes == (4, 4, 4, 8, 8, 16, 16)
 

@@ -27,7 +27,7 @@ RUNS = {
     "fp32": {
         "precision": "fp32",
         "optimiser": "sgd",
-        "learning_rate": 0.01,
+        "learning_rate": 0.02,
         "t_final": 2.0,
         "soft": 1.0,
         "quantise": 1.0,
