@@ -204,7 +204,7 @@ class Bench:
             found.append(self.ours(f"DHAM ℓ = {size}, quantised", size, quantised=True))
         size = self.options.group_size[0]
         on_cpu = self.device.type == "cpu"
-        if on_cpu and fused.library() is not None:
+        if on_cpu and fused.compiled() is not None:
             found.append(self.ours("ReLU (ℓ = 1), plain torch", 1, plain=True))
             found.append(
                 self.ours(f"DHAM ℓ = {size}, σ_t, plain torch", size, soft=True, plain=True)

@@ -14,6 +14,7 @@ from hw.bus.registers import Field, Register, RegisterMap, Window
 from hw.capability import SLICE_BITS, Capability
 from hw.engine.interface import Region
 from model.errors import Parser, run_cli
+from model.files import write
 
 __all__ = [
     "IDENTITY",
@@ -233,12 +234,7 @@ def main(argv=None):
     if options.output is None:
         print(text, end="")
     else:
-        partial = options.output.with_name(f".{options.output.name}.partial")
-        try:
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(options.output)
-        finally:
-            partial.unlink(missing_ok=True)
+        write(options.output, text)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,10 @@
 """torch, or one clear line: programs that need the extra `model` import this first."""
 
-import sys
+from model.errors import missing
 
 try:
     import torch
 except ModuleNotFoundError:
-    print(
-        "error: this program needs torch: pip install -c constraints.txt -e '.[model]'",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+    missing("torch")
 
 __all__ = ["torch"]

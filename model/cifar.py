@@ -131,6 +131,10 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int | None) -> "Images":
+        """The first `count` images; all of them if it is None."""
+        return Images(self.pixels[:count], self.labels[:count])
+
     def to(self, device: torch.device) -> "Images":
         return Images(self.pixels.to(device), self.labels.to(device))
 

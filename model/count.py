@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from .network import Classifier, Conv, Network, Tensor
 
-__all__ = ["Multiplications", "multiplications", "taps_inside", "total_multiplications"]
+__all__ = ["Multiplications", "multiplications", "taps", "taps_inside", "total_multiplications"]
 
 
 class Multiplications(NamedTuple):
@@ -39,6 +39,15 @@ def taps_inside(size: int, kernel: int, stride: int, before: int, outputs: int) 
     return inside
 
 
+def taps(layer: "Conv", source: "Tensor") -> int:
+    """Taps inside the image, summed over the output pixels of `layer`, which reads `source`."""
+    output = layer.output(source)
+    _, height, width, _ = layer.weights.shape
+    top, _, left, _ = layer.padding
+    rows = taps_inside(source.height, height, layer.stride, top, output.height)
+    return rows * taps_inside(source.width, width, layer.stride, left, output.width)
+
+
 def multiplications(layer: "Conv | Classifier", tensors: "Sequence[Tensor]") -> Multiplications:
     """Multiplications of `layer` for one frame, projection shortcut included.
 
@@ -62,11 +71,8 @@ def multiplications(layer: "Conv | Classifier", tensors: "Sequence[Tensor]") -> 
         )
     output = layer.output(source)
     _, kernel_height, kernel_width, _ = layer.weights.shape
-    top, _, left, _ = layer.padding
-    rows = taps_inside(source.height, kernel_height, layer.stride, top, output.height)
-    columns = taps_inside(source.width, kernel_width, layer.stride, left, output.width)
     dense = output.pixels * kernel_height * kernel_width * source.channels
-    dham = rows * columns * source.groups
+    dham = taps(layer, source) * source.groups
     if layer.projection is not None:
         shortcut = tensors[layer.projection.source]
         dense += output.pixels * shortcut.channels

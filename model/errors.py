@@ -6,11 +6,11 @@ Free of torch and numpy, so that every package can use it.
 import argparse
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import NoReturn
 
-__all__ = ["Parser", "UserError", "nearest", "run_cli"]
+__all__ = ["Parser", "UserError", "missing", "nearest", "run_cli", "without"]
 
 
 class UserError(Exception):
@@ -29,11 +29,36 @@ class UserError(Exception):
         self.status = status
 
 
+def missing(package: str) -> NoReturn:
+    """End a program that needs a package of the extra `model` which is not installed."""
+    print(
+        f"error: this program needs {package}: pip install -c constraints.txt -e '.[model]'",
+        file=sys.stderr,
+    )
+    sys.exit(2)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that reports wrong options in one line, as all other bad input."""
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def without(words: Sequence[str], *, valued: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """A command's words without the options `valued` (and their values) and `flags`.
+
+    "--data DIR" and "--data=DIR" are both left out; what is kept is what changes a result.
+    """
+    kept, skip = [], False
+    for word in words:
+        if skip:
+            skip = False
+        elif word in valued:
+            skip = True
+        elif word not in flags and not word.startswith(tuple(f"{name}=" for name in valued)):
+            kept.append(word)
+    return kept
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:

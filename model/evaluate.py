@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
 from .errors import Parser, UserError, run_cli
 from .golden import differences
 from .network import Network
+from .progress import progress_bar
 from .reference import logits
 from .show import open_network
 
@@ -52,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network = open_network(options.file)
     cifar.check_input(network, options.file)
     test = cifar.read_test(options.data, cifar.data_set_of(network.classes))
-    images, labels = test.pixels.numpy(), test.labels.numpy()
     # A file says on how many images (the first ones) its accuracy was measured: by default, all.
-    measured = network.metadata.get("test_images", len(images))
-    images, labels = images[: options.limit], labels[: options.limit]
+    measured = network.metadata.get("test_images", len(test))
+    test = test.first(options.limit)
+    images, labels = test.pixels.numpy(), test.labels.numpy()
 
     wrong = differences(network) if network.golden is not None else []
     start = time.monotonic()
-    with _progress() as bar:
+    with progress_bar() as bar:
         task = bar.add_task(network.name, total=len(images))
         right, _ = accuracy(network, images, labels, lambda count: bar.advance(task, count))
     top1 = round(100 * right / len(images), 4)
@@ -105,16 +104,6 @@ def _print(facts):
         print(f"golden vectors NOT reproduced: {'; '.join(facts['golden_differences'][:3])}")
     else:
         print("golden vectors reproduced")
-
-
-def _progress():
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 if __name__ == "__main__":

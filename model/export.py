@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from model.cifar import Images, to_input
@@ -13,7 +12,7 @@ from model.golden import attach_golden
 from model.layers import MULTIPLIER_SHIFT, Layer
 from model.network import Classifier, Conv, Identity, Network, Projection
 from model.reference import logits
-from model.resnet import ResNet
+from model.resnet import ResNet, evaluating
 
 __all__ = ["export", "finish"]
 
@@ -84,14 +83,13 @@ def export(network: ResNet, name: str, classes: Sequence[str]) -> Network:
     )
 
 
-@torch.no_grad()
 def decisions(network: ResNet, images: Images, batch: int = 500) -> np.ndarray:
     """Classes that the training model gives in evaluation, fp32: [N]."""
-    network.eval()
-    parts = [
-        network(to_input(images.pixels[first : first + batch])).argmax(1).cpu().numpy()
-        for first in range(0, len(images), batch)
-    ]
+    with evaluating(network):
+        parts = [
+            network(to_input(images.pixels[first : first + batch])).argmax(1).cpu().numpy()
+            for first in range(0, len(images), batch)
+        ]
     return np.concatenate(parts)
 
 

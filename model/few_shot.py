@@ -19,13 +19,13 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from model._torch import torch
 from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
+from model.progress import progress_bar
 from model.reference import logits
 from model.show import open_network
 
@@ -297,9 +297,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     base = read_few_shot(options.data, "train").pixels if "CL2N" in options.variants else None
 
     start = time.monotonic()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     results = {}
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
 
         def features(pixels, what):
             task = bar.add_task(f"features, {what} classes", total=len(pixels))

@@ -31,7 +31,7 @@ GROUP_SIZES = (1, 2, 4, 8, 16)
 
 
 @functools.cache
-def library() -> ctypes.CDLL | None:
+def compiled() -> ctypes.CDLL | None:
     """The compiled `fused.cpp`, or None where it cannot be compiled.
 
     It is kept in the user's cache folder under a name that depends on source, flags and processor.
@@ -67,7 +67,7 @@ def available(y: Tensor, group_size: int) -> bool:
         and y.shape[1] <= 1024
         and group_size in GROUP_SIZES
         and y.is_contiguous(memory_format=torch.channels_last)
-        and library() is not None
+        and compiled() is not None
     )
 
 
@@ -90,7 +90,7 @@ def last(tensor: Tensor | None) -> Tensor | None:
 def moments(y: Tensor) -> Tensor:
     """Per-channel mean of y and of y squared over batch and pixels: float64 [2, C]."""
     sums = torch.empty(2, y.shape[1], dtype=torch.float64)
-    library().dham_moments(address(y), *size(y), address(sums))
+    compiled().dham_moments(address(y), *size(y), address(sums))
     return sums / (y.numel() // y.shape[1])
 
 
@@ -117,7 +117,7 @@ def forward(
     out = torch.empty_like(y)
     slope = torch.empty_like(y, dtype=torch.uint8) if slopes else None
     residual, scale, shift = last(residual), scale.float().contiguous(), shift.float().contiguous()
-    library().dham_forward(
+    compiled().dham_forward(
         address(y),
         address(residual),
         address(scale),
@@ -151,7 +151,7 @@ def backward_sums(
     `sampled` is the gradient of a second use, by every `stride`-th pixel, added to `gradient`.
     """
     sums = torch.empty(2, y.shape[1], dtype=torch.float64)
-    library().dham_backward_sums(
+    compiled().dham_backward_sums(
         *gradient_arguments(gradient, sampled, stride),
         address(slope),
         address(y),
@@ -175,7 +175,7 @@ def backward(
     d_y = torch.empty_like(y)
     d_residual = torch.empty_like(y) if residual else None
     factors = factors.float().contiguous()
-    library().dham_backward(
+    compiled().dham_backward(
         *gradient_arguments(gradient, sampled, stride),
         address(slope),
         address(y),

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
+from model.progress import progress_bar
 from model.reference import Reference
 from model.show import open_network
 
@@ -179,14 +179,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     network = open_network(options.file)
     check_input(network, options.file)
     data_set = data_set_of(network.classes)
-    test = read_test(options.data, data_set)
-    test = Images(test.pixels[: options.limit], test.labels[: options.limit])
+    test = read_test(options.data, data_set).first(options.limit)
     noises = list(dict.fromkeys(options.noises))
 
     reference = Reference(network)
     start = time.monotonic()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         total = len(test) * (1 + len(noises) * len(SEVERITIES))
         task = bar.add_task(network.name, total=total)
         rows = noise_table(

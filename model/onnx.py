@@ -10,14 +10,13 @@ a runtime must support stand in ``docs/onnx.md``. Exporting needs numpy and onnx
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from . import files, zoo
-from .errors import Parser, UserError, run_cli
+from .errors import Parser, UserError, missing, run_cli
 from .network import Conv, Network
 from .show import open_network
 
@@ -26,11 +25,7 @@ try:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 except ModuleNotFoundError:
-    print(
-        "error: this program needs onnx: pip install -c constraints.txt -e '.[model]'",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+    missing("onnx")
 
 __all__ = ["DOMAIN", "FUNCTIONS", "export", "main", "write"]
 

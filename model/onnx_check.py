@@ -3,29 +3,24 @@
 For ``python -m model.onnx FILE --check N``. Equal means equal: these are integers.
 """
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .errors import UserError, missing
 
 try:
     import onnxruntime
 except ModuleNotFoundError:
-    print(
-        "error: this program needs onnxruntime: pip install -c constraints.txt -e '.[model]'",
-        file=sys.stderr,
-    )
-    sys.exit(2)
+    missing("onnxruntime")
 
 from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
-from .errors import UserError
 from .golden import candidates
 from .network import Network
+from .progress import progress_bar
 from .reference import BATCH, Reference
 
 __all__ = ["Comparison", "compare", "images_for", "open_session", "report"]
@@ -147,8 +142,7 @@ def report(network: Network, path: str | Path, images: np.ndarray) -> int:
     """Compare the ONNX file at `path` with `network`, print what was found; the exit status."""
     start = time.monotonic()
     session = open_session(path)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(network.name, total=len(images))
         found = compare(network, session, images, progress=lambda n: bar.advance(task, n))
     seconds = time.monotonic() - start

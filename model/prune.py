@@ -12,26 +12,25 @@ import argparse
 import copy
 import json
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from . import files, zoo
 from ._torch import torch
 from .cifar import DATA_SETS, Images, check_input, data_set_of, read_test, read_training, to_input
-from .count import taps_inside
+from .count import taps
 from .errors import Parser, UserError, run_cli
 from .golden import attach_golden
 from .multiplications import skeleton
 from .network import Classifier, Conv, Network, save
+from .progress import progress_bar
 from .reference import Reference
-from .resnet import ResNet
+from .resnet import ResNet, evaluating
 from .show import open_network
 from .wins import network_wins, torch_wins
 
@@ -76,7 +75,7 @@ def _wins(network, images):
     else:
         layers = [(layer.name, layer.group_size) for layer in network.layers]
         device = next(network.parameters()).device
-        with _evaluating(network):
+        with evaluating(network):
             found = torch_wins(
                 lambda pixels: network.activations(to_input(pixels.to(device))),
                 layers,
@@ -98,18 +97,6 @@ def _filter_norms(network):
         return norms
     # One matrix holds the filter and, where there is one, the projection.
     return [layer.weight.detach().abs().sum(1).double().cpu().numpy() for layer in network.layers]
-
-
-@contextmanager
-def _evaluating(network):
-    """A ResNet in evaluation, without gradients; then as it was."""
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(training)
 
 
 def choose(scores: Sequence[np.ndarray], share: float, scope: str = "layer") -> Masks:
@@ -227,17 +214,14 @@ def cost(network: ResNet | Network, masks: Sequence[np.ndarray]) -> tuple[int, i
     maps = [int(kept.sum()) for kept in live]
     products = weights = 0
     for index, layer in enumerate(network.convs):
-        source, output = tensors[layer.source], tensors[index + 1]
         _, high, wide, _ = layer.weights.shape
-        top, _, left, _ = layer.padding
-        rows = taps_inside(source.height, high, layer.stride, top, output.height)
-        columns = taps_inside(source.width, wide, layer.stride, left, output.width)
-        reads, taps = rows * columns * groups[layer.source], high * wide * maps[layer.source]
+        reads = taps(layer, tensors[layer.source]) * groups[layer.source]
+        fan_in = high * wide * maps[layer.source]
         if layer.projection is not None:
-            reads += output.pixels * groups[layer.projection.source]
-            taps += maps[layer.projection.source]
+            reads += tensors[index + 1].pixels * groups[layer.projection.source]
+            fan_in += maps[layer.projection.source]
         products += reads * maps[index + 1]
-        weights += taps * maps[index + 1]
+        weights += fan_in * maps[index + 1]
     last = network.classifier
     products += tensors[last.source].pixels * groups[last.source] * last.channels
     return products, weights + maps[last.source] * last.channels
@@ -281,11 +265,16 @@ def curve(
     if len(images_for_accuracy) == 0:
         raise ValueError("Accuracy needs at least one image")
     found = scores(network, criterion, images_for_ranking, seed)
+    return _curve(network, found, images_for_accuracy, shares, criterion, scope, seed, advance)
+
+
+def _curve(network, found, images, shares, criterion, scope, seed, advance) -> list[dict]:
+    """The rows of `curve`, of maps with these scores."""
     rows = []
     for share in shares:
         masks = choose(found, share, scope)
         products, weights = cost(network, masks)
-        right = _right(prune(network, masks), masks, images_for_accuracy, advance)
+        right = _right(prune(network, masks), masks, images, advance)
         rows.append(
             {
                 "criterion": criterion,
@@ -295,8 +284,8 @@ def curve(
                 "removed": int(sum(mask.sum() for mask in masks)),
                 "maps": int(sum(map(len, masks))),
                 "right": right,
-                "images": len(images_for_accuracy),
-                "accuracy": 100 * right / len(images_for_accuracy),
+                "images": len(images),
+                "accuracy": 100 * right / len(images),
                 "multiplications": products,
                 "weights": weights,
             }
@@ -324,7 +313,7 @@ def _decisions(pruned, masks, images):
             yield torch.from_numpy(reference.logits(part).argmax(axis=1))
         return
     device = next(pruned.parameters()).device
-    with _evaluating(pruned):
+    with evaluating(pruned):
         for first in range(0, len(images), BATCH):
             outputs = pruned.activations(to_input(images.pixels[first : first + BATCH].to(device)))
             for layer, output, mask in zip(pruned.layers, outputs, masks, strict=True):
@@ -411,10 +400,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output = files.check_output(options.output, "--output", keep=zoo.find(options.file))
     data_set = data_set_of(network.classes)
     training, validation = read_training(options.data, data_set)
-    ranking, measured = (_first(images, options.images) for images in (training, validation))
+    ranking, measured = training.first(options.images), validation.first(options.images)
     test = None
     if output is not None:
-        test = _first(read_test(options.data, data_set), options.limit)
+        test = read_test(options.data, data_set).first(options.limit)
     facts: dict[str, Any] = {
         "file": str(options.file),
         "sha256": network.sha256,
@@ -423,9 +412,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "rows": [],
         "output": None,
     }
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     try:
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        with progress_bar() as bar:
             criteria = list(dict.fromkeys(options.criteria))
             steps = len(criteria) * len(options.shares) * len(measured) + len(test or ())
             task = bar.add_task("pruning", total=steps)
@@ -434,22 +422,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 bar.advance(task, count)
 
             keywords = {"scope": options.scope, "seed": options.seed}
+            ranked = {
+                criterion: scores(network, criterion, ranking, options.seed)
+                for criterion in dict.fromkeys(
+                    (*criteria, *[options.criterion] * (test is not None))
+                )
+            }
             facts["rows"] = [
                 row
-                for criterion in criteria
-                for row in curve(
+                for name in criteria
+                for row in _curve(
                     network,
-                    ranking,
+                    ranked[name],
                     measured,
                     options.shares,
-                    criterion,
+                    name,
                     advance=advance,
                     **keywords,
                 )
             ]
             if output is not None and test is not None:
-                found = scores(network, options.criterion, ranking, options.seed)
-                masks = choose(found, options.share, options.scope)
+                masks = choose(ranked[options.criterion], options.share, options.scope)
                 pruned = {"criterion": options.criterion, "share": options.share, **keywords}
                 pruned["removed"] = [int(mask.sum()) for mask in masks]
                 written = write_pruned(network, masks, output, test, pruned, advance)
@@ -462,10 +455,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if facts["rows"]:
             print(json.dumps(facts, indent=2)) if options.json else _print(facts)
     return 0
-
-
-def _first(images, count):
-    return Images(images.pixels[:count], images.labels[:count])
 
 
 def _print(facts):

@@ -8,7 +8,8 @@ arXiv 2012.01509 uses them; ResNet-20 is that of section 4.2, with projections; 
 Tiny's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,7 @@ from model.errors import UserError, nearest
 from model.layers import Layer, OutputLayer
 from model.quantise import Mode
 
-__all__ = ["NETWORKS", "Convolution", "ResNet", "Shape", "Stage", "shape_of"]
+__all__ = ["NETWORKS", "Convolution", "ResNet", "Shape", "Stage", "evaluating", "shape_of"]
 
 EXPANSION = 4  # outputs of a bottleneck block, in multiples of its channels
 
@@ -257,6 +258,18 @@ def shape_of(
         for layer, g in zip(plain.convolutions(), given, strict=True)
     )
     return Shape(width, stages, sizes, **options)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """A network in evaluation, without gradients; afterwards it is as it was."""
+    training = network.training
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        network.train(training)
 
 
 class ResNet(nn.Module):

@@ -246,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipe = replace(RECIPES[options.recipe], epochs=options.epochs)
     device = device_of(options.device)
     training, validation = read_training(options.data, options.data_set)
-    training = Images(training.pixels[: options.images], training.labels[: options.images])
+    training = training.first(options.images)
     reuse_memory()
     console = Console(stderr=True, highlight=False)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()

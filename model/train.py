@@ -22,7 +22,7 @@ from model._torch import torch
 
 # isort: split
 from model import checkpoint, distributed, files
-from model.cifar import DATA_SETS, Images, read_test, read_training
+from model.cifar import DATA_SETS, read_test, read_training
 from model.errors import UserError, run_cli
 from model.export import export, finish
 from model.network import save
@@ -142,8 +142,8 @@ def prepare(
     device = distributed.device_of(options.device)
     training, validation = read_training(options.data, options.data_set)
     if options.quick:
-        training = Images(training.pixels[:2048], training.labels[:2048])
-        validation = Images(validation.pixels[:500], validation.labels[:500])
+        training = training.first(2048)
+        validation = validation.first(500)
     teacher = None if options.teacher is None else checkpoint.load_network(options.teacher)
     base = options.output / name
     if distributed.rank() == 0:
@@ -213,7 +213,7 @@ def train_holding(
         facts["teacher"] = trainer.configuration()["teacher"]
     test = read_test(options.data, options.data_set)
     if options.quick:
-        test = Images(test.pixels[:500], test.labels[:500])
+        test = test.first(500)
     classes = DATA_SETS[options.data_set].classes
     exported = export(trainer.network, name, classes)
     network = finish(exported, trainer.network, test.to(device), facts)

@@ -8,13 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from model.cifar import DATA_SETS
-from model.errors import Parser, UserError, nearest
+from model.errors import Parser, UserError, nearest, without
 from model.recipe import PRECISIONS, RECIPES, Recipe
 from model.resnet import NETWORKS, Shape, shape_of
 
 __all__ = ["command_line", "numbers", "parse", "recipe_of", "shape_from"]
-
-UNRECORDED = ("--data", "--output", "--device")  # they do not change the result
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -142,17 +140,17 @@ def shape_from(options: argparse.Namespace) -> Shape:
 
 def command_line(arguments: Sequence[str] | None) -> str:
     """The command without what does not change the result: folders, device, --resume, --compile."""
-    given, kept, before = list(sys.argv[1:] if arguments is None else arguments), [], ""
-    for word in given:
-        if before == "--teacher":
+    words = without(
+        sys.argv[1:] if arguments is None else arguments,
+        valued=("--data", "--output", "--device"),
+        flags=("--resume", "--compile"),
+    )
+    kept: list[str] = []
+    for word in words:  # a teacher is named, wherever its file lies
+        if kept and kept[-1] == "--teacher":
             kept.append(Path(word).name)
-        elif before in UNRECORDED:
-            pass
         elif word.startswith("--teacher="):
             kept += ["--teacher", Path(word.removeprefix("--teacher=")).name]
-        elif word not in (*UNRECORDED, "--resume", "--compile") and not word.startswith(
-            tuple(f"{name}=" for name in UNRECORDED)
-        ):
+        else:
             kept.append(word)
-        before = "" if before in ("--teacher", *UNRECORDED) else word
     return shlex.join(["python", "-m", "model.train", *kept])

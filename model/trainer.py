@@ -25,7 +25,7 @@ from model.errors import UserError
 from model.optimisers import optimisers
 from model.quantise import MOMENTUM
 from model.recipe import RECIPES, Recipe
-from model.resnet import ResNet, Shape
+from model.resnet import ResNet, Shape, evaluating
 
 __all__ = ["RECIPES", "Epoch", "Recipe", "Trainer", "accuracy", "reuse_memory"]
 
@@ -57,7 +57,6 @@ def reuse_memory() -> None:
             mallopt(parameter, value)  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, M_TOP_PAD
 
 
-@torch.no_grad()
 def accuracy(
     network: ResNet, images: Images, batch: int = 500, dtype: torch.dtype = torch.float32
 ) -> float:
@@ -65,14 +64,12 @@ def accuracy(
 
     Processes that train together share the batches, and all have the result.
     """
-    training = network.training
-    network.eval()
     right = torch.zeros((), dtype=torch.int64, device=images.labels.device)
-    for first in range(0, len(images), batch):
-        if first // batch % distributed.size() == distributed.rank():
-            x = to_input(images.pixels[first : first + batch], dtype)
-            right += (network(x).argmax(1) == images.labels[first : first + batch]).sum()
-    network.train(training)
+    with evaluating(network):
+        for first in range(0, len(images), batch):
+            if first // batch % distributed.size() == distributed.rank():
+                x = to_input(images.pixels[first : first + batch], dtype)
+                right += (network(x).argmax(1) == images.labels[first : first + batch]).sum()
     return 100 * int(distributed.total(right)) / len(images)
 
 

@@ -16,14 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from model import files
 from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
+from model.progress import progress_bar
 from model.reference import Reference
 from model.show import open_network
 from model.wins_figures import classes_figure, layer_figure, write_figure
@@ -308,8 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_input(network, options.file)
     data_set = data_set_of(network.classes)
     names = network.classes
-    test = read_test(options.data, data_set)
-    test = Images(test.pixels[: options.limit], test.labels[: options.limit])
+    test = read_test(options.data, data_set).first(options.limit)
     pair = None if options.classes is None else _pair(options.classes, names, test)
     dense = {layer.name for layer in network.convs if layer.group_size == 1}
     for name in options.layer or ():
@@ -318,8 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     folder = Path("build/wins") / re.sub(r"[^\w.-]", "_", network.name)
     folder = files.output_folder(folder if options.output is None else options.output, "--output")
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(network.name, total=len(test))
         found = network_wins(
             network, test, options.layer, advance=lambda count: bar.advance(task, count)

@@ -16,7 +16,7 @@ from rich.console import Console
 from model._torch import torch  # noqa: F401 - says so if torch is missing
 from model.cifar import DATA_SETS
 from model.distributed import device_of
-from model.errors import Parser, UserError, nearest, run_cli
+from model.errors import Parser, UserError, nearest, run_cli, without
 from model.experiments.accuracy import TABLE1, TABLE2
 from model.experiments.distillation import DISTILLATION
 from model.experiments.memories import MEMORY
@@ -221,18 +221,13 @@ def open_session(options: argparse.Namespace, progress, command: str) -> Session
 
 def command_line(arguments: Sequence[str] | None) -> str:
     """The options without what does not change a result: folders, device, what is made of it."""
-    given, kept, skip = list(sys.argv[1:] if arguments is None else arguments), [], False
-    dropped = ("--data", "--output", "--device", "--publish", "--commit")
-    for word in given:
-        if skip:
-            skip = False
-        elif word in dropped:
-            skip = True
-        elif word not in ("--report", "--no-training") and not word.startswith(
-            tuple(f"{d}=" for d in dropped)
-        ):
-            kept.append(word)
-    return shlex.join(kept)
+    return shlex.join(
+        without(
+            sys.argv[1:] if arguments is None else arguments,
+            valued=("--data", "--output", "--device", "--publish", "--commit"),
+            flags=("--report", "--no-training"),
+        )
+    )
 
 
 def nothing(experiment: Experiment, session: Session) -> UserError:

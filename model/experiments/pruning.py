@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from model.cifar import Images
 from model.experiments.plots import curve, new_figure
 from model.experiments.session import Experiment, Session, by_size
 from model.experiments.store import Finished
@@ -27,7 +26,7 @@ def measure(session: Session) -> Callable[[Finished], dict]:
     def run(finished: Finished) -> dict:
         training = finished.training
         _, held = store.images(training)
-        ranking = Images(held.pixels[: scale.ranked], held.labels[: scale.ranked])
+        ranking = held.first(scale.ranked)
         test = store.test(training.data_set, scale.test)
         rows = []
         with session.measuring("pruning", len(CRITERIA) * len(scale.shares) * len(test)) as advance:

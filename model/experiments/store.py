@@ -29,11 +29,6 @@ from model.trainer import Epoch, Trainer, accuracy, reuse_memory
 __all__ = ["Finished", "Store", "classify"]
 
 
-def first(images: Images, count: int | None) -> Images:
-    """The first `count` images, or all."""
-    return Images(images.pixels[:count], images.labels[:count])
-
-
 def classify(network: ResNet, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
     """A function from pixels uint8 [N, 32, 32, 3] to classes int64 [N], by `network`."""
 
@@ -142,12 +137,12 @@ class Store:
             )
 
         whole, held = self._once(("training", training.data_set, training.split), read)
-        return first(whole, training.images), first(held, training.held_out)
+        return whole.first(training.images), held.first(training.held_out)
 
     def test(self, data_set: str, count: int | None) -> Images:
         """The first `count` test images, on the device."""
         read = self._once(("test", data_set), lambda: read_test(self.data, data_set))
-        return first(read, count).to(self.device)
+        return read.first(count).to(self.device)
 
     def trainer(self, training: Training, teacher: ResNet | None = None) -> Trainer:
         """A trainer for it, at its beginning."""
@@ -316,7 +311,6 @@ class Store:
         ):
             return {key: known[key] for key in ("right", "images", "accuracy")}
         share = accuracy(finished.network, images)
-        finished.network.eval()
         right = round(share * len(images) / 100)
         result = {"right": right, "images": len(images), "accuracy": 100 * right / len(images)}
         test = {**result, "checkpoint": finished.checkpoint, "hardware": hardware(self.device)}

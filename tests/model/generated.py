@@ -1,4 +1,4 @@
-"""A generated data set that a small network learns within seconds."""
+"""A generated data set that a small network learns within seconds, and a tiny network file."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import torch
 
 from model import cifar
 from model.cifar import Images
+from model.network import Classifier, Conv, Network
 
 
 def coloured(count: int, seed: int) -> Images:
@@ -26,3 +27,29 @@ def write_coloured(folder: Path, count: int = 64) -> None:
         planes = images.pixels.permute(0, 3, 1, 2).reshape(count, -1).numpy()
         labels = images.labels[:, None].numpy().astype(np.uint8)
         np.concatenate([labels, planes], 1).tofile(folder / name)
+
+
+def tiny_network(classes: tuple[str, ...] = cifar.CLASSES, bias: int = 0) -> Network:
+    """One strided convolution on 32×32 images, and a classifier whose biases are all `bias`."""
+    rng = np.random.default_rng(0)
+    conv = Conv(
+        name="stem",
+        source=0,
+        weights=rng.integers(-8, 8, (6, 4, 4, 3)),
+        weight_bits=4,
+        stride=8,
+        padding=(0, 0, 0, 0),
+        bias=np.zeros(6, np.int64),
+        multiplier=np.full(6, 100),
+        shift=np.full(6, 16),
+        group_size=3,
+        activation_bits=4,
+    )
+    classifier = Classifier(
+        name="classifier",
+        source=1,
+        weights=rng.integers(-8, 8, (len(classes), 6)),
+        weight_bits=4,
+        bias=np.full(len(classes), bias),
+    )
+    return Network(name="tiny", input_shape=(32, 32, 3), layers=(conv, classifier), classes=classes)

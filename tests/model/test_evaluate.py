@@ -1,18 +1,18 @@
 """`python -m model.evaluate`, on a made-up data set of CIFAR-10's layout."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from model import cifar, oracle
-from model.errors import run_cli
+from model import oracle
 from model.evaluate import accuracy, main
 from model.golden import attach_golden
-from model.network import Classifier, Conv, Network, save
+from model.network import save
 from model.reference import logits
+from tests.model.generated import tiny_network
+from tests.model.programs import refusal
 
 COUNT = 10_000
 
@@ -20,31 +20,7 @@ COUNT = 10_000
 @pytest.fixture(scope="module")
 def network():
     """A small network of CIFAR-10's shape: one strided convolution."""
-    rng = np.random.default_rng(0)
-    conv = Conv(
-        name="stem",
-        source=0,
-        weights=rng.integers(-8, 8, (6, 4, 4, 3)),
-        weight_bits=4,
-        stride=8,
-        padding=(0, 0, 0, 0),
-        bias=np.zeros(6, np.int64),
-        multiplier=np.full(6, 100),
-        shift=np.full(6, 16),
-        group_size=3,
-        activation_bits=4,
-    )
-    classifier = Classifier(
-        name="classifier",
-        source=1,
-        weights=rng.integers(-8, 8, (10, 6)),
-        weight_bits=4,
-        bias=np.zeros(10, np.int64),
-    )
-    bare = Network(
-        name="tiny", input_shape=(32, 32, 3), layers=(conv, classifier), classes=cifar.CLASSES
-    )
-    return attach_golden(bare)
+    return attach_golden(tiny_network())
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +97,9 @@ def test_wrong_golden_vectors(network, data, tmp_path, capsys):
     assert "golden vectors NOT reproduced: frame 0: logits differ" in capsys.readouterr().out
 
 
-def bad(arguments, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        run_cli(main)()
-    captured = capsys.readouterr()
-    assert caught.value.code == 2
-    assert captured.out == "" and captured.err.count("\n") == 1
-    return captured.err
-
-
 def test_bad_input(network, data, tmp_path, monkeypatch, capsys):
     def run(*arguments):
-        return bad(arguments, monkeypatch, capsys)
+        return refusal(main, arguments, monkeypatch, capsys)
 
     path = tmp_path / "net.dham"
     save(network, path)

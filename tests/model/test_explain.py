@@ -20,13 +20,14 @@ import pytest
 from PIL import Image
 
 from model import cifar, oracle
-from model.errors import UserError, run_cli
+from model.errors import UserError
 from model.explain.__main__ import main
 from model.explain.attribution import explain
 from model.explain.page import page
 from model.explain.picture import find_picture
 from model.network import Classifier, Conv, Identity, Network, Projection, save, validate
 from model.pictures import read_picture
+from tests.model.programs import refusal
 from tests.networks import Limits, images_for, random_network
 
 COLOUR = Limits(min_pixels=5, max_pixels=9)
@@ -589,14 +590,8 @@ def test_bad_input(data, picture, tmp_path, monkeypatch, capsys):
     before = sorted(p.name for p in tmp_path.iterdir())
 
     def refused(*arguments):
-        monkeypatch.setattr(sys, "argv", ["explain", *map(str, arguments)])
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as caught:
-            run_cli(main)()
-        captured = capsys.readouterr()
-        assert caught.value.code == 2
-        assert captured.out == "" and captured.err.count("\n") == 1
-        return captured.err
+        return refusal(main, arguments, monkeypatch, capsys)
 
     some = ("--network", path)
     big = ("--network", large, "--data", data)

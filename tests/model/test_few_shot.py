@@ -1,7 +1,6 @@
 """Few-shot accuracy against a plain loop over episodes, classes and queries; the program."""
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +8,10 @@ import pytest
 import torch
 
 from model import cifar, oracle
-from model.errors import run_cli
 from model.few_shot import VARIANTS, decide, draws, few_shot, main, pooled, trained, transform
-from model.network import Classifier, Conv, Network, save
+from model.network import save
+from tests.model.generated import tiny_network
+from tests.model.programs import refusal
 
 SIZES = (9, 12, 9, 15, 10, 11, 9)
 
@@ -204,29 +204,7 @@ def test_wrong_features():
 
 
 def tiny(classes=cifar.CLASSES):
-    """A network of one strided convolution on 32×32 images."""
-    rng = np.random.default_rng(0)
-    conv = Conv(
-        name="stem",
-        source=0,
-        weights=rng.integers(-8, 8, (6, 4, 4, 3)),
-        weight_bits=4,
-        stride=8,
-        padding=(0, 0, 0, 0),
-        bias=np.zeros(6, np.int64),
-        multiplier=np.full(6, 100),
-        shift=np.full(6, 16),
-        group_size=3,
-        activation_bits=4,
-    )
-    classifier = Classifier(
-        name="classifier",
-        source=1,
-        weights=rng.integers(-8, 8, (len(classes), 6)),
-        weight_bits=4,
-        bias=np.full(len(classes), 3),
-    )
-    return Network(name="tiny", input_shape=(32, 32, 3), layers=(conv, classifier), classes=classes)
+    return tiny_network(classes, bias=3)
 
 
 def test_pooled_features_are_the_records():
@@ -308,13 +286,7 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
     save(tiny(), path)
 
     def refused(*arguments):
-        monkeypatch.setattr(sys, "argv", ["few_shot", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_cli(main)()
-        captured = capsys.readouterr()
-        assert caught.value.code == 2
-        assert captured.out == "" and captured.err.count("\n") == 1
-        return captured.err
+        return refusal(main, arguments, monkeypatch, capsys)
 
     good = (path, "--data", data)
     assert "--part train: did you mean validation? (known: test, validation)" in refused(

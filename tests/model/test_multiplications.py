@@ -1,7 +1,6 @@
 """Multiplications: the paper's Table 1 to the last digit, and the true counts beside it."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from model import multiplications as module
 from model import zoo
 from model.count import total_multiplications
-from model.errors import UserError, run_cli
+from model.errors import UserError
 from model.multiplications import (
     PRINTED,
     layer_counts,
@@ -23,6 +22,7 @@ from model.multiplications import (
 )
 from model.network import load
 from model.resnet import NETWORKS, ResNet, shape_of
+from tests.model.programs import refusal
 from tests.networks import random_network
 
 # arXiv 2012.01509, Table 1: ℓ, ResNet-18 on CIFAR-10, ResNet-50 on CIFAR-100.
@@ -240,19 +240,9 @@ def test_file(capsys):
     assert entry["total"] == total(layer_counts(load(path)))
 
 
-def bad(arguments, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["multiplications", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        run_cli(main)()
-    captured = capsys.readouterr()
-    assert caught.value.code == 2
-    assert captured.out == "" and captured.err.count("\n") == 1
-    return captured.err
-
-
 def test_bad_input(tmp_path, monkeypatch, capsys):
     def run(network, *arguments):
-        return bad(["--network", network, *arguments], monkeypatch, capsys)
+        return refusal(main, ["--network", network, *arguments], monkeypatch, capsys)
 
     text = run("resnet19")
     assert "Unknown network resnet19: did you mean resnet18?" in text

@@ -2,7 +2,6 @@
 
 import json
 import math
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +10,10 @@ import torch
 
 from model import cifar, oracle
 from model.cifar import Images
-from model.errors import run_cli
-from model.network import Classifier, Conv, Network, save
+from model.network import save
 from model.noise import CONSTANTS, NOISES, SEVERITIES, main, noise_table, noisy, summary
+from tests.model.generated import tiny_network
+from tests.model.programs import refusal
 
 DRAWS = (100, 50, 50, 4)  # a million bytes: the mean is known to 0.03 grey levels
 
@@ -169,32 +169,6 @@ def test_table_counts_and_means():
 # --- the program ----------------------------------------------------------------------------------
 
 
-def tiny(classes=cifar.CLASSES):
-    """A network of one strided convolution on 32×32 images."""
-    rng = np.random.default_rng(0)
-    conv = Conv(
-        name="stem",
-        source=0,
-        weights=rng.integers(-8, 8, (6, 4, 4, 3)),
-        weight_bits=4,
-        stride=8,
-        padding=(0, 0, 0, 0),
-        bias=np.zeros(6, np.int64),
-        multiplier=np.full(6, 100),
-        shift=np.full(6, 16),
-        group_size=3,
-        activation_bits=4,
-    )
-    classifier = Classifier(
-        name="classifier",
-        source=1,
-        weights=rng.integers(-8, 8, (len(classes), 6)),
-        weight_bits=4,
-        bias=np.zeros(len(classes), np.int64),
-    )
-    return Network(name="tiny", input_shape=(32, 32, 3), layers=(conv, classifier), classes=classes)
-
-
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """A folder with a CIFAR-10 test file of 40 images."""
@@ -206,7 +180,7 @@ def data(tmp_path, monkeypatch):
 
 
 def test_program(data, tmp_path, capsys):
-    network = save(tiny(), tmp_path / "net.dham")
+    network = save(tiny_network(), tmp_path / "net.dham")
     arguments = [str(tmp_path / "net.dham"), "--data", str(data), "--seed", "3"]
     assert main([*arguments, "--limit", "30", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
@@ -227,16 +201,10 @@ def test_program(data, tmp_path, capsys):
 
 def test_bad_input(data, tmp_path, monkeypatch, capsys):
     path = tmp_path / "net.dham"
-    save(tiny(), path)
+    save(tiny_network(), path)
 
     def refused(*arguments):
-        monkeypatch.setattr(sys, "argv", ["noise", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_cli(main)()
-        captured = capsys.readouterr()
-        assert caught.value.code == 2
-        assert captured.out == "" and captured.err.count("\n") == 1
-        return captured.err
+        return refusal(main, arguments, monkeypatch, capsys)
 
     good = (path, "--data", data)
     assert "--limit must be a positive integer, not 0" in refused(*good, "--limit", 0)
@@ -249,7 +217,7 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
     )
     (data / "test_batch.bin").write_bytes(b"short")
     assert "truncated" in refused(*good)
-    save(replace(tiny(), input_shape=(40, 40, 3)), path)
+    save(replace(tiny_network(), input_shape=(40, 40, 3)), path)
     assert "takes images of 40x40x3, 8 bits; those of CIFAR are 32x32x3" in refused(*good)
-    save(tiny(("a", "b")), path)
+    save(tiny_network(("a", "b")), path)
     assert "The 2 classes are not those of a known data set" in refused(*good)

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from onnx import numpy_helper
 
 from model import cifar, oracle, zoo
-from model.errors import UserError, run_cli
+from model.errors import UserError
 from model.golden import candidates
 from model.network import Classifier, Conv, Identity, Network, load, save, validate
 from model.network import record_digest as digest
 from model.onnx import DOMAIN, FUNCTIONS, export, main, write
 from model.onnx_check import compare, images_for, open_session, report
 from tests import networks as generator
+from tests.model.programs import refusal
 from tests.networks import Limits, networks, random_network
 
 WIDE = Limits(
@@ -466,19 +467,9 @@ def test_program_on_cifar(tmp_path, capsys, monkeypatch):
         main([*arguments, "--check", "21"])
 
 
-def bad(arguments, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["onnx", *map(str, arguments)])
-    with pytest.raises(SystemExit) as caught:
-        run_cli(main)()
-    captured = capsys.readouterr()
-    assert caught.value.code == 2
-    assert captured.out == "" and captured.err.count("\n") == 1
-    return captured.err
-
-
 def test_bad_input(tmp_path, monkeypatch, capsys):
     def run(*arguments):
-        return bad(arguments, monkeypatch, capsys)
+        return refusal(main, arguments, monkeypatch, capsys)
 
     path = tmp_path / "some.dham"
     save(random_network(4), path)

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +11,12 @@ import torch
 from model import cifar, oracle
 from model.cifar import Images, to_input
 from model.count import multiplications
-from model.errors import run_cli
 from model.golden import differences
 from model.multiplications import skeleton
 from model.network import Classifier, Conv, Network, load, save, validate
 from model.prune import CRITERIA, choose, cost, curve, main, prune, scores
 from model.resnet import ResNet, shape_of
+from tests.model.programs import refusal
 from tests.networks import images_for, random_network
 
 
@@ -432,13 +431,7 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
     save(tiny(), path)
 
     def refused(*arguments):
-        monkeypatch.setattr(sys, "argv", ["prune", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_cli(main)()
-        captured = capsys.readouterr()
-        assert caught.value.code == 2
-        assert captured.out == "" and captured.err.count("\n") == 1
-        return captured.err
+        return refusal(main, arguments, monkeypatch, capsys)
 
     good = (path, "--data", data)
     out = ("--output", tmp_path / "out.dham")

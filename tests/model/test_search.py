@@ -14,11 +14,12 @@ import torch
 
 from model import cifar
 from model.cifar import Images
-from model.errors import UserError, run_cli
+from model.errors import UserError
 from model.recipe import Recipe
 from model.resnet import shape_of
 from model.search import main, multiplications_of, results, search
 from model.study import ATTEMPTS, Space
+from tests.model.programs import refusal
 
 RECIPE = Recipe(epochs=1, batch=16, soft=1.0, quantise=1.0, freeze=1.0)
 NOTHING = Images(torch.zeros(1, 32, 32, 3, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
@@ -334,13 +335,7 @@ def test_program(data, few, tmp_path, capsys):
 
 def test_bad_input(tmp_path, monkeypatch, capsys):
     def refused(*arguments):
-        monkeypatch.setattr(sys, "argv", ["search", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            run_cli(main)()
-        captured = capsys.readouterr()
-        assert caught.value.code == 2
-        assert captured.out == "" and captured.err.count("\n") == 1
-        return captured.err
+        return refusal(main, arguments, monkeypatch, capsys)
 
     good = ("--data", tmp_path / "none", "--study", tmp_path / "s.db", "--device", "cpu")
     for option, value in (("trials", 0), ("epochs", 0), ("images", -1), ("lanes", 0), ("width", 0)):
