@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine (Python 3.11+, g++, make; no root):
-#   make demo   set up .venv, then build and verify the bitstream of the default network
+#   make demo   set up .venv, then build, verify and pack the default network for a board
 #   make test   set up .venv with everything, then lint, type check and run the tests
+# And with a board on USB: `make flash`, which does what `make demo` does, then writes its flash.
 # VENV=DIR sets another environment, PYTHON=FILE another interpreter to make it with.
 
 PYTHON ?= python3
@@ -11,11 +12,14 @@ PY := $(VENV)/bin/python
 # -qq: pip's remarks about the machine's own configuration say nothing about this project.
 PIP := $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all lint clean distclean check-machine
+.PHONY: demo flash test test-all lint clean distclean check-machine
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.base
-	$(PY) -m hw.build --board $(BOARD)
+	$(PY) -m firmware flash --board $(BOARD) --image-only
+
+flash: $(VENV)/.base
+	$(PY) -m firmware flash --board $(BOARD)
 
 test: lint
 	$(PY) -m pytest -m "not slow"

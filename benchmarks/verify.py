@@ -71,7 +71,7 @@ def measure_random(count, progress):
     """Random networks, all on one model; a dict of how many, and how many records."""
     from tests.networks import images_for, random_network  # the drawing is the tests' own
 
-    model = compile_model(LARGE, baud=9_000_000, progress=progress)
+    model = compile_model(LARGE, progress=progress)
     found, seed, records = 0, 0, 0
     while found < count:
         stimuli = []
@@ -146,7 +146,7 @@ def resnet(group_size, widths=(16, 32, 64), size=32, seed=0):
 def measure_ratio(sizes, progress, capability=LARGE, widths=(16, 32, 64), size=32):
     """Cycles in the RTL of the layers with grouped input, for l = 1 and each of `sizes`."""
     # A slow drain would hide what the array gains; this one has as many lanes as the board.
-    model = compile_model(capability, baud=9_000_000, progress=progress)
+    model = compile_model(capability, progress=progress)
     rows, dense = [], None
     for group in (1, *sizes):
         network = resnet(group, widths, size)

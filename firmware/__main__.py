@@ -1,146 +1,177 @@
-"""The host tool: `python -m firmware --port PORT classify IMAGE...`."""
+"""The host tool: `python -m firmware COMMAND …` flashes a board, asks it, and teaches it."""
 
+import argparse
+import contextlib
 import json
-from dataclasses import asdict
+import sys
+import time
+from pathlib import Path
 
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from firmware.accelerator import Accelerator, Result
-from firmware.pictures import find_pictures, read_picture
-from firmware.program import Program, make_program
-from firmware.serial_port import SerialTransport
-from hw.top import DEFAULT_BAUD
+from firmware import commands, tables
+from firmware.messages import explain_boot_error
+from firmware.ports import connect, listen
 from model import zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import load
 
-__all__ = ["classify", "main"]
+__all__ = ["main"]
+
+
+_MONITOR_SECONDS = 0.5  # after which the alarm is looked for
+
+_SHARED = {
+    "port": "auto (default): the board on USB; sim: a simulated one; a serial port; a pyserial URL",
+    "baud": "rate of the port; default: found out",
+    "flash": "flash image of the simulated board; default: the one that `flash` built",
+    "timeout": "seconds for an answer, besides the device's work; default: 1",
+    "network": "network file, or name of the zoo: to flash, or that the device must have",
+}
+"""Options of every command that take a value."""
+
+_DEFAULTS = {
+    "port": "auto", "baud": None, "flash": None, "timeout": 1.0, "network": None, "json": False,
+}  # fmt: skip
+
+_KINDS = {"baud": int, "flash": Path, "timeout": float}
 
 
 def _parser() -> Parser:
+    # Every option also behind the command; SUPPRESS keeps the value that stood before it.
+    shared = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    for name, text in _SHARED.items():
+        kind = _KINDS.get(name, str)
+        shared.add_argument(f"--{name}", type=kind, help=text, metavar=name.upper())
+    shared.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser = Parser(
-        prog="python -m firmware", description="Run networks on a board over its serial port."
+        prog="python -m firmware",
+        description="Flash a board, run its network, teach it.",
+        parents=[shared],
     )
-    parser.add_argument("--port", required=True, help="serial port, such as /dev/ttyUSB1")
-    parser.add_argument("--baud", type=int, default=DEFAULT_BAUD, help="default: %(default)s")
-    parser.add_argument("--network", metavar="FILE", help="default: the embedded network")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument(
-        "--timeout", type=float, default=5.0, metavar="S", help="for a frame; default: %(default)s"
-    )
-    parser.add_argument(
-        "--reload", action="store_true", help="load the network even if the device holds it"
-    )
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser("classify", help="classify pictures")
-    command.add_argument("images", nargs="+", metavar="IMAGE", help="picture, or folder of them")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        return subparsers.add_parser(name, help=text, description=text, parents=[shared])
+
+    def add_images(command: argparse.ArgumentParser) -> None:
+        text = "picture, folder of pictures, or - for standard input"
+        command.add_argument("images", nargs="+", metavar="IMAGE", help=text)
+
+    command = add("flash", "write everything to a board's flash; builds what is missing")
+    command.add_argument("--board", default="icebreaker", help="default: %(default)s")
+    command.add_argument("--images", nargs="+", metavar="FILE", dest="demo", default=[],
+                         help="pictures or folders for the stand-alone mode")  # fmt: skip
+    command.add_argument("--image-only", action="store_true", help="stop before the cable")
+    command.add_argument("--output", metavar="FILE", help="the flash image; default: "
+                         "build/BOARD/flash.bin")  # fmt: skip
+    command.add_argument("--native-tools", action="store_true",
+                         help="tools found on PATH, not those of the wheels")  # fmt: skip
+    add("info", "who the device is, and how it started")
+    command = add("classify", "classify pictures")
+    add_images(command)
+    command.add_argument("--few-shot", action="store_true", help="among the learned labels")
+    command = add("features", "the features of pictures, as learning sees them")
+    add_images(command)
+    command = add("bench", "measure frames a second, and the time from image to class")
+    command.add_argument("--frames", type=int, default=100, metavar="N", help="default: 100")
+    command.add_argument("--round-trips", type=int, default=5, metavar="N", help="default: 5")
+    add("self-test", "run the golden vectors on the device")
+    command = add("learn", "learn a label from pictures")
+    command.add_argument("label", metavar="LABEL")
+    add_images(command)
+    command = add("forget", "forget labels")
+    command.add_argument("labels", nargs="*", metavar="LABEL")
+    command.add_argument("--all", action="store_true", help="all of them")
+    add("counters", "what the device counted since its start")
+    add("reset", "start the device anew")
+    command = add("monitor", "print the device's text, until Ctrl-C")
+    command.add_argument("--seconds", type=float, metavar="S", help="end after so long")
+    command = add("peek", "read words of the device's bus")
+    command.add_argument("address", metavar="ADDRESS", help="number, or register or window+offset")
+    command.add_argument("count", nargs="?", type=int, default=1, metavar="COUNT")
+    command = add("poke", "write words to the device's bus")
+    command.add_argument("address", metavar="ADDRESS")
+    command.add_argument("words", nargs="+", metavar="WORD")
     return parser
 
 
-def classify(transport, network, pictures, *, timeout=5.0, reload=False, console=None):
-    """Load a network into the device behind a transport, unless it is there, and classify.
-
-    Parameters
-    ----------
-    transport : Transport
-        Open.
-    network : model.network.Network
-        To run.
-    pictures : list of bytes
-        Inputs of the network.
-    timeout : float
-        Seconds for a frame.
-    reload : bool
-        Load even if the device holds the network.
-    console : rich.console.Console
-        For progress; None: silent.
-
-    Returns `(accelerator, program, results)`.
-    """
-    accelerator = Accelerator(transport, timeout=timeout)
-    program = make_program(network, accelerator.device.capability)
-    with Progress(console=console, transient=True, disable=console is None) as progress:
-        if reload or not accelerator.is_loaded(program):
-            task = progress.add_task("Loading the network")
-            accelerator.load(
-                program,
-                progress=lambda name, done, total: progress.update(
-                    task, completed=done, total=total, description=f"Loading {name.lower()}"
-                ),
-            )
-        task = progress.add_task("Classifying", total=len(pictures))
-        results = []
-        for picture in pictures:
-            results.append(accelerator.classify(program, picture))
-            progress.advance(task)
-    return accelerator, program, results
-
-
-def _print_json(accelerator: Accelerator, program: Program, paths, results: list[Result]) -> None:
-    device = accelerator.device
-    images = [
-        {
-            "file": str(path),
-            "class": result.decision,
-            "name": program.classes[result.decision],
-            "logits": result.logits,
-            "cycles": result.cycles,
-            "seconds": result.seconds,
-        }
-        for path, result in zip(paths, results, strict=True)
-    ]
-    described = {
-        "network": program.name,
-        "device": {
-            "version": ".".join(map(str, device.version)),
-            "clock_hz": device.clock_hz,
-            "capability": asdict(device.capability),
-        },
-        "images": images,
-    }
-    print(json.dumps(described, indent=2))
-
-
-def _print_table(accelerator: Accelerator, program: Program, paths, results: list[Result]) -> None:
-    clock = accelerator.device.clock_hz / 1e6
-    table = Table(title=f"{program.name} at {clock:g} MHz")
-    for heading in ("Image", "Class", "Logits"):
-        table.add_column(heading)
-    for heading in ("Cycles", "ms"):
-        table.add_column(heading, justify="right")
-    for path, result in zip(paths, results, strict=True):
-        table.add_row(
-            str(path),
-            f"{result.decision} {program.classes[result.decision]}",
-            " ".join(map(str, result.logits)),
-            f"{result.cycles:,}",
-            f"{1000 * result.seconds:.2f}",
-        )
-    Console().print(table)
-
-
 def main(argv=None) -> int:
-    options = _parser().parse_args(argv)
+    options = _parser().parse_args(argv, argparse.Namespace(**_DEFAULTS))
     for name in ("baud", "timeout"):
-        if getattr(options, name) <= 0:
-            raise UserError(f"--{name} must be positive, not {getattr(options, name)}")
-    network = load(zoo.find(options.network))
-    paths = find_pictures(options.images)
-    pictures = [read_picture(path, input_shape=network.input_shape) for path in paths]
-    with SerialTransport(options.port, baud=options.baud) as transport:
-        accelerator, program, results = classify(
-            transport,
-            network,
-            pictures,
-            timeout=options.timeout,
-            reload=options.reload,
-            console=Console(stderr=True),
-        )
-        show = _print_json if options.json else _print_table
-        show(accelerator, program, paths, results)
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise UserError(f"--{name} must be positive, not {value}")
+    if options.command == "flash":
+        from firmware import flashing
+
+        return flashing.run(options)
+    network = load(zoo.find(options.network)) if options.network else None
+    commands.prepare(options)
+    if options.command == "monitor":
+        return _monitor(options)
+    with connect(
+        options.port, baud=options.baud, flash=_flash(options), timeout=options.timeout
+    ) as device:
+        if network is not None:
+            device.require_network(network.sha256, network.name)
+        if options.command in commands.NEED_NETWORK:
+            device.require_ready()
+            if device.info.boot_error:
+                _warn(explain_boot_error(device.info.boot_error))
+        answer, status = commands.COMMANDS[options.command](device, options)
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        tables.show(options.command, answer, Console(highlight=False))
+    return status
+
+
+def _flash(options: argparse.Namespace) -> Path | None:
+    """The flash image of the simulated board, if that is asked for."""
+    if options.port != "sim" or options.flash is not None:
+        return options.flash
+    from firmware import flashing
+
+    return flashing.simulated_image(options.network)
+
+
+def _printer(*, as_json: bool):
+    started = time.monotonic()
+
+    def print_text(text: str) -> None:
+        for line in text.splitlines():
+            if as_json:
+                line = json.dumps({"seconds": round(time.monotonic() - started, 3), "text": line})
+            print(line, flush=True)
+
+    return print_text
+
+
+def _monitor(options: argparse.Namespace) -> int:
+    """Print what comes until Ctrl-C, or for so many seconds; warn, once, of the alarm."""
+    left = float("inf") if options.seconds is None else options.seconds
+    warned = False
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        listen(
+            options.port,
+            baud=options.baud,
+            flash=_flash(options),
+            on_text=_printer(as_json=options.json),
+        ) as link,
+    ):
+        while left > 0:
+            link.listen(min(left, _MONITOR_SECONDS))
+            left -= _MONITOR_SECONDS
+            if link.alarmed and not warned:
+                _warn(link.alarm)
+                warned = True
     return 0
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""Pictures from files: found, read, and made into the network's input."""
+"""Pictures from files, folders or standard input: found, read, made into the network's input."""
 
+import io
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,18 +10,36 @@ from PIL import Image
 from model import pictures
 from model.errors import UserError
 
-__all__ = ["find_pictures", "read_picture"]
+__all__ = ["STANDARD_INPUT", "find_pictures", "read_picture"]
+
+STANDARD_INPUT = Path("-")
+"""Stands for one picture on standard input."""
+
+
+class _StandardInput(io.BytesIO):
+    """What came on standard input; its name in messages."""
+
+    def __str__(self) -> str:
+        return "on standard input"
+
+    def __repr__(self) -> str:
+        return repr(str(self))
 
 
 def find_pictures(names: Iterable[str | Path]) -> list[Path]:
-    """The files named, and of each folder named all pictures in it, by name.
+    """The files named, and of each folder named all pictures in it, by name; "-" stays as it is.
 
-    Raises `UserError` for a name that is neither, and for a folder without pictures.
+    Raises `UserError` for a name that is neither, for a folder without pictures, and for a second
+    "-".
     """
     found = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        if path == STANDARD_INPUT:
+            if path in found:
+                raise UserError("Standard input (-) can be read once, but is named twice")
+            found.append(path)
+        elif path.is_dir():
             known = Image.registered_extensions()
             inside = sorted(one for one in path.iterdir() if one.suffix.lower() in known)
             if not inside:
@@ -34,4 +54,5 @@ def find_pictures(names: Iterable[str | Path]) -> list[Path]:
 
 def read_picture(path: Path, *, input_shape: tuple[int, int, int]) -> bytes:
     """A picture as the network's input: height × width × channels bytes, channels innermost."""
-    return pictures.read_picture(path, input_shape=input_shape).tobytes()
+    source = _StandardInput(sys.stdin.buffer.read()) if path == STANDARD_INPUT else path
+    return pictures.read_picture(source, input_shape=input_shape).tobytes()  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Any
 
 from amaranth.hdl import Elaboratable
 
+from hw.bus.uart import divisor_for
 from hw.capability import Capability
 from hw.pll import solve_pll
 from model.errors import UserError, nearest
@@ -43,6 +44,10 @@ class Board:
         Makes the Amaranth platform.
     capability : Capability
         What the board is built for, unless the user changes it.
+    bauds : tuple of int
+        Rates that the board's USB chip makes exactly, the fastest first.
+    leds, buttons : tuple of (str, int)
+        The platform's resources, by name and number, from bit 0 of LEDS and BUTTONS on.
     """
 
     name: str
@@ -56,6 +61,9 @@ class Board:
     default_clock_mhz: float
     platform: Callable[[], Any]
     capability: Capability
+    bauds: tuple[int, ...]
+    leds: tuple[tuple[str, int], ...]
+    buttons: tuple[tuple[str, int], ...]
 
     def clock_hz(self, clock_mhz: float) -> int:
         """A clock in Hz; raises `UserError`, with the nearest one, if the PLL cannot make it."""
@@ -79,24 +87,43 @@ class Board:
                 continue
         return None
 
+    def baud(self, clock_hz: int) -> int:
+        """The fastest rate of the UART that this clock makes; `UserError` if there is none."""
+        for baud in self.bauds:
+            try:
+                divisor_for(clock_hz=clock_hz, baud=baud)
+            except ValueError:
+                continue
+            return baud
+        raise UserError(
+            f"Clock of {clock_hz / 1e6:g} MHz makes no baud rate of {self.title}'s serial port"
+        )
+
     def make_top(self, capability: Capability, clock_mhz: float) -> Elaboratable:
         """The whole design for this board, engine included."""
         from hw.engine.engine import Engine
         from hw.top import BoardTop
 
+        clock_hz = self.clock_hz(clock_mhz)
         return BoardTop(
             engine=Engine(capability=capability),
             capability=capability,
-            clock_hz=self.clock_hz(clock_mhz),
+            clock_hz=clock_hz,
+            baud=self.baud(clock_hz),
             input_hz=round(self.input_clock_mhz * 1e6),
             clock_resource=self.clock_resource,
+            leds=self.leds,
+            buttons=self.buttons,
         )
 
 
 def _icebreaker_platform():
     from amaranth_boards.icebreaker import ICEBreakerPlatform
 
-    return ICEBreakerPlatform()
+    platform = ICEBreakerPlatform()
+    # The part of the board with five more LEDs and three buttons, which can be broken off.
+    platform.add_resources(platform.break_off_pmod)
+    return platform
 
 
 BOARDS: dict[str, Board] = {
@@ -114,7 +141,11 @@ BOARDS: dict[str, Board] = {
             default_clock_mhz=36.0,
             platform=_icebreaker_platform,
             # 21 bits hold the widest sum of every network in the zoo.
-            capability=Capability(accumulator_bits=21),
+            capability=Capability(accumulator_bits=21, weight_words=14336, processor_words=2048),
+            # What an FT2232H makes of its 12 MHz without rounding (FTDI AN_120, section 3).
+            bauds=(12_000_000, 8_000_000, 6_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000),
+            leds=(("led_g", 0), ("led_r", 0), *(("led", number) for number in range(2, 7))),
+            buttons=(("button", 0), *(("button", number) for number in range(1, 4))),
         ),
     )
 }

@@ -18,7 +18,6 @@ from rich.console import Console
 from hw import flow
 from hw.boards import Board, find_board
 from hw.capability import Capability
-from hw.image import describe_image, pack_image
 from hw.plan import make_plan
 from hw.report import RESOURCES, make_plan_report, make_report, print_plan, print_summary
 from hw.report_html import render_html
@@ -51,8 +50,16 @@ def board_capability(board: Board, lanes: int | None = None) -> Capability:
     """
     if lanes is None:
         return board.capability
+    # The processor's memory has the same bytes, whatever the width of a weight word.
+    depth = board.capability.weight_depth
+    words = board.capability.processor_words * board.capability.lanes // max(lanes, 1)
     try:
-        capability = dataclasses.replace(board.capability, lanes=lanes)
+        capability = dataclasses.replace(
+            board.capability,
+            lanes=lanes,
+            weight_words=depth - min(words, depth - 1),
+            processor_words=words,
+        )
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from error
     for name, need in capability.blocks.items():
@@ -142,10 +149,6 @@ def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_
         raise UserError(_clock_not_met(job, layout, work))
     with stages("bitstream", "Packing the bitstream (icepack)"):
         flow.pack(tools, work)
-    with stages("weights", "Writing the weights image"):
-        image = pack_image(job.plan.images(), job.plan_report["network"]["sha256"])
-        staging.write("weights.bin", image)
-        staging.write("weights.json", describe_image(image))
     with stages("report", "Writing the reports"):
         versions = {name: tools.version(name) for name in ("yosys", "nextpnr-ice40", "icepack")}
         if verification:
@@ -209,7 +212,7 @@ def main(argv: list[str] | None = None) -> int:
         print(json.dumps(report, indent=2))
     else:
         print_summary(report, console)
-        print(f"Bitstream, weights and reports: {output}/")
+        print(f"Bitstream and reports: {output}/")
     return 0
 
 

@@ -45,6 +45,9 @@ class Capability:
         Memory depths: weight words of P slices, activation words (two banks), parameter words
         (channels), layers, image bytes, and the part of the activation words, at its end, that
         the classifier's logits use.
+    processor_words : int
+        More words of the weight memory, behind those of networks: the processor's memory. 0 where
+        there is no processor.
     """
 
     family: str = "ice40"
@@ -59,6 +62,7 @@ class Capability:
     factor_bits: int = 12
     size_bits: int = 6
     weight_words: int = 16384
+    processor_words: int = 0
     activation_words: int = 2048
     parameter_words: int = 512
     layer_entries: int = 16
@@ -74,7 +78,7 @@ class Capability:
                 continue
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{_words(field.name)} must be an integer, not {value!r}")
-            if value < 1:
+            if value < (field.name != "processor_words"):
                 raise ValueError(f"{_words(field.name)} must be a positive integer, not {value}")
         if self.lanes % 8:
             raise ValueError(f"Lanes must be a multiple of 8, not {self.lanes}")
@@ -110,12 +114,12 @@ class Capability:
             )
         if self.image_bytes % 4:
             raise ValueError(f"Image bytes must be a multiple of 4, not {self.image_bytes}")
-        if self.family == "ice40" and self.weight_words > 16384:
+        if self.family == "ice40" and self.weight_depth > 16384:
             raise ValueError(
-                f"Weight words must be at most 16384 (the depth of an SPRAM), "
-                f"not {self.weight_words}"
+                f"Weight words and the processor's must be at most 16384 together (the depth of "
+                f"an SPRAM), not {self.weight_depth}"
             )
-        if self.record_address_bits > 16 or address_bits(self.weight_words) > 16:
+        if self.record_address_bits > 16 or self.weight_address_bits > 16:
             raise ValueError("Memories must be addressed by 16 bits at most")
         from .engine.layout import table_fields  # which imports this module
 
@@ -186,8 +190,13 @@ class Capability:
         return max(activation, address_bits(self.image_bytes))
 
     @property
+    def weight_depth(self):
+        """Depth of the weight memory: the networks' words and the processor's."""
+        return self.weight_words + self.processor_words
+
+    @property
     def weight_address_bits(self):
-        return address_bits(self.weight_words)
+        return address_bits(self.weight_depth)
 
     @property
     def bus_words_per_weight_word(self):

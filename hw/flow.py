@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from hw.boards import Board
+from hw.soc.processor import verilog_files
 from hw.tools import Toolchain
 from model.errors import UserError
 
 __all__ = [
+    "NO_COLLISIONS",
     "Layout",
     "PathStep",
     "Workspace",
@@ -24,6 +26,15 @@ __all__ = [
     "synthesise",
     "to_verilog",
 ]
+
+# The processor's Verilog, which the design instantiates.
+_READ = "read_verilog -noautowire serv_*.v\n"
+NO_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2\n"
+"""A command of yosys, behind `read_rtlil`: what a memory returns in the cycle in which that word is
+written means nothing. Nobody uses it; without this, yosys builds by-passes around memories, 400
+logic cells in all (`-no-rw-check` only reaches memories whose registers yosys finds itself, not
+Amaranth's synchronous ports). Verilog written behind it returns X there, so that simulations show a
+reader that uses it."""
 
 # Options of nextpnr that choose the device, as `<option> --package <package>`.
 _NEXTPNR_DEVICE = {"iCE40UP5K": "--up5k"}
@@ -122,6 +133,8 @@ def elaborate(board: Board, top: Any, work: Workspace) -> None:
     Source positions are left out: they would make the result depend on where the code lies.
     """
     plan = board.platform().prepare(top, "top", emit_src=False)
+    for path in verilog_files():
+        (work.directory / path.name).write_bytes(path.read_bytes())
     for name in ("top.il", "top.pcf"):
         text = plan.files[name]
         (work.directory / name).write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -129,9 +142,9 @@ def elaborate(board: Board, top: Any, work: Workspace) -> None:
 
 def to_verilog(tools: Toolchain, work: Workspace) -> float:
     """Write `top.v`, the Verilog that people and simulators read. Returns seconds."""
-    script = """\
-read_rtlil top.il
-proc -nomux -norom
+    script = f"""\
+{_READ}read_rtlil top.il
+{NO_COLLISIONS}proc -nomux -norom
 memory_collect
 write_verilog -norename -noattr top.v
 """
@@ -140,9 +153,9 @@ write_verilog -norename -noattr top.v
 
 def synthesise(tools: Toolchain, work: Workspace) -> float:
     """Write the netlist `top.json`. Returns seconds."""
-    script = """\
-read_rtlil top.il
-synth_ice40 -device u -no-rw-check -top top -json top.json
+    script = f"""\
+{_READ}read_rtlil top.il
+{NO_COLLISIONS}synth_ice40 -device u -top top -json top.json
 """
     return _yosys(tools, work, script, "synthesis")
 
@@ -176,8 +189,11 @@ def place_and_route(
 
 
 def pack(tools: Toolchain, work: Workspace) -> float:
-    """Write the bitstream `top.bin` from `top.asc`. Returns seconds."""
-    return work.run(tools, "icepack", ["top.asc", "top.bin"], "icepack.log")
+    """Write the bitstream `top.bin` from `top.asc`. Returns seconds.
+
+    It leaves the flash awake (`-s`): the processor's first instruction comes from there.
+    """
+    return work.run(tools, "icepack", ["-s", "top.asc", "top.bin"], "icepack.log")
 
 
 def _yosys(tools: Toolchain, work: Workspace, script: str, name: str) -> float:

@@ -19,7 +19,7 @@ from .engine.requantise import REQUANTISE_INTERVAL
 from .memory_map import Place, PlanError, allocate, sources
 from .timing import TURNAROUND_CYCLES, layer_timing
 
-__all__ = ["LayerPlan", "Plan", "PlanError", "make_plan"]
+__all__ = ["ClassifierPlace", "LayerPlan", "Plan", "PlanError", "make_plan"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,11 +95,27 @@ class Plan:
         return value.astype(np.int64), winner.astype(np.int64) & (capability.largest_group - 1)
 
 
-def make_plan(network, capability):
-    """Compile `network` for `capability`.
+@dataclass(frozen=True, kw_only=True)
+class ClassifierPlace:
+    """Where a classifier's words lie, so that several of them share a memory (``hw.heads``).
 
-    Raises :class:`PlanError` that names the resource, the need, the budget and what would fit.
+    ``weights`` and ``parameters`` are words left free between those of the convolutions and its
+    own; ``tile_step`` is the number of weight words from one of its tiles to the next. With fewer
+    than it has input channels (None), its tiles overlap.
     """
+
+    weights: int = 0
+    parameters: int = 0
+    tile_step: int | None = None
+
+
+def make_plan(network, capability, classifier=None):
+    """Compile `network` for `capability`, with the classifier's words at a `ClassifierPlace`.
+
+    Raises :class:`PlanError` that names the resource, the need, the budget and what would fit;
+    ``ValueError`` where tiles of the classifier overlap and differ.
+    """
+    classifier = classifier or ClassifierPlace()
     _check_network(network, capability)
     tensors = network.tensors
     words = {
@@ -108,12 +124,23 @@ def make_plan(network, capability):
         if index > 0
     }
     places = allocate(network, words, capability)
-    entries, weights, parameters = [], [], []
+    entries, counts, weights, parameters = [], [], [], []
     weight_words, parameter_words = 0, 0
     for index, layer in enumerate(network.layers):
-        fields = _fields(network, index, places, capability, weight_words, parameter_words)
-        entries.append(fields)
         block = _weight_words(layer, capability)
+        step = None
+        if layer.kind == "classifier":
+            weights.append(np.zeros((classifier.weights, capability.lanes), np.int64))
+            weight_words += classifier.weights
+            parameters.append(np.zeros(2 * classifier.parameters, np.int64))
+            parameter_words += classifier.parameters
+            step = classifier.tile_step
+            block = _overlapped(block, tensors[layer.source].channels, step)
+        fields = _fields(network, index, places, capability, weight_words, parameter_words)
+        if step is not None:
+            fields["tile_step"] = step
+        entries.append(fields)
+        counts.append(len(block))
         weights.append(block)
         weight_words += len(block)
         parameters.append(_parameter_words(layer, capability))
@@ -162,7 +189,7 @@ def make_plan(network, capability):
                 multiplications_dense=dense,
                 cycles=cycles,
                 utilisation=needed / (capability.lanes * cycles),
-                weight_words=len(weights[index]),
+                weight_words=counts[index],
                 activation_words=words.get(index + 1, len(network.classes)),
                 place=places.get(index + 1, logits),
                 fields=fields,
@@ -464,6 +491,23 @@ def _weight_words(layer, capability):
     lanes = np.stack(parts, axis=1).reshape(tiles, per_tile * slices, -1)
     words = lanes.transpose(0, 2, 1).reshape(-1, per_tile * slices)
     return words
+
+
+def _overlapped(words, channels, step):
+    """Weight words whose tiles begin `step` words apart; raises ``ValueError`` where they differ.
+
+    `words` are those of `_weight_words`, a tile of `channels` words after the other.
+    """
+    if step is None:
+        return words
+    tiles = words.reshape(-1, channels, words.shape[1])
+    found = np.zeros((channels + (len(tiles) - 1) * step, words.shape[1]), words.dtype)
+    for number, tile in enumerate(tiles):
+        found[number * step : number * step + channels] = tile
+    for number, tile in enumerate(tiles):
+        if (found[number * step : number * step + channels] != tile).any():
+            raise ValueError(f"Tiles of the classifier differ where they overlap, {step} words on")
+    return found
 
 
 def _bus_words(slices, capability):

@@ -1,7 +1,7 @@
-"""The register map: the one description of what a host sees of the accelerator.
+"""The register map: the one description of what the processor sees of the system.
 
-The hardware (`hw.device`), the host tool (`firmware`), the C header, the SVD, LiteX's csr.csv and
-`docs/registers.md` all derive from `REGISTER_MAP`; nothing is typed twice.
+The hardware (`hw.device`, `hw.soc`), the host tool (`firmware`), the C header, the SVD, LiteX's
+csr.csv and `docs/registers.md` all derive from `REGISTER_MAP`; nothing is typed twice.
 
 `python -m hw.regmap --format python|c|svd|csv|md [--output FILE]`
 """
@@ -17,8 +17,10 @@ from model.errors import Parser, run_cli
 from model.files import write
 
 __all__ = [
+    "ENGINE_MAP",
     "IDENTITY",
     "REGISTER_MAP",
+    "SOC_MAP",
     "STOP_NEVER",
     "capability_from_words",
     "capability_words",
@@ -32,7 +34,7 @@ STOP_NEVER = 0xFF
 """`STOP_AFTER` value with which every layer runs."""
 
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 2, 0
 """Version of the map. Under another major number an old host misreads the device; a larger minor
 number only adds."""
 
@@ -51,6 +53,10 @@ def _rw(name, low, width, doc, reset=0):
 
 def _pulse(name, low, doc):
     return Field(name=name, low=low, width=1, access="wo", doc=doc)
+
+
+def _given(name, low, width, doc):
+    return Field(name=name, low=low, width=width, access="wo", doc=doc)
 
 
 _REGISTERS = (
@@ -119,14 +125,70 @@ _REGISTERS = (
     ("CLASS", 0x4C, "Decision of the last frame.", (
         _ro("CLASS", 0, 8, "Lowest index of the largest logit."),
     )),
-    ("FRAMES", 0x50, "Count of frames.", (
-        _ro("FRAMES", 0, 16, "Frames completed since START, modulo 2 ** 16."),
-    )),
     ("CYCLES", 0x54, "Length of a frame.", (
         _ro("CYCLES", 0, 32, "Clock cycles of the frame since its start; stands when it is done."),
     )),
-    ("NETWORK", 0x58, "Left by the host, to know later what is loaded.", (
-        _rw("NETWORK", 0, 32, "First 32 bits of the loaded network's hash; 0: none."),
+)  # fmt: skip
+
+_SOC_BASE = 0x80
+_SOC_REGISTERS = (
+    ("TIMER", 0x80, "Time.", (
+        _ro("TIMER", 0, 32, "Clock cycles since the start, modulo 2 ** 32."),
+    )),
+    ("LEDS", 0x84, "The board's lights.", (
+        _rw("LEDS", 0, 7, "1: on. Bit 0 green, 1 red, the others as the board has them."),
+    )),
+    ("BUTTONS", 0x88, "The board's buttons.", (
+        _ro("BUTTONS", 0, 4, "1: pressed."),
+    )),
+    ("BOOT", 0x8C, "How the firmware was started.", (
+        _rw("ALIVE", 0, 1, "Set by checked firmware within 2 ** 20 cycles, or the other copy is "
+            "started. While 0, the red light is on and FLASH swaps the copies, if COPY."),
+        _ro("COPY", 1, 1, "Which copy in flash was taken: 1 if the first one was damaged."),
+        _pulse("RESTART", 2, "Write 1: start anew; aborts engine and DMA."),
+    )),
+    ("UART", 0x90, "To the host.", (
+        _given("DATA", 0, 8, "Byte to send, with SEND."),
+        _pulse("SEND", 8, "Write 1 while READY: send DATA."),
+        _ro("READY", 9, 1, "A byte can be sent."),
+        _ro("OVERRUN", 10, 1, "Bytes from the host were lost: the FIFO was full."),
+        _pulse("OVERRUN_CLEAR", 11, "Write 1: clear OVERRUN."),
+    )),
+    ("STREAM", 0x94, "The byte stream: UART behind its COBS decoder, or flash while it is read.", (
+        _ro("DATA", 0, 8, "Byte at the front."),
+        _ro("VALID", 8, 1, "Something is at the front."),
+        _ro("END", 9, 1, "It is no byte but the end of a frame."),
+        _ro("CUT", 10, 1, "With END: the frame ended within a COBS block."),
+        _pulse("NEXT", 11, "Write 1 while VALID: take it; a byte goes through the CRC."),
+    )),
+    ("CRC", 0x98, "CRC-32 of the bytes taken from the stream, or fed.", (
+        _ro("CRC", 0, 32, "As in Ethernet and zlib; valid 8 cycles after the last byte."),
+    )),
+    ("CRC_FEED", 0x9C, "Compute a CRC.", (
+        _given("DATA", 0, 8, "Byte, with FEED."),
+        _pulse("FEED", 8, "Write 1 while the DMA rests: put DATA through the CRC, 8 cycles."),
+        _pulse("CLEAR", 9, "Write 1: begin a CRC."),
+    )),
+    ("DMA_TARGET", 0xA0, "Where the DMA writes next.", (
+        _given("WORD", 0, 20, "Word address on the bus: byte address / 4."),
+        _pulse("LOAD", 20, "Write 1: take WORD."),
+    )),
+    ("DMA", 0xA4, "Moves words from the stream to the bus, also while a frame runs.", (
+        _given("WORDS", 0, 16, "How many, at least 1, with START."),
+        _pulse("START", 16, "Write 1: begin."),
+        _pulse("STOP", 17, "Write 1: end early."),
+    )),
+    ("DMA_STATUS", 0xA8, "How far the DMA is.", (
+        _ro("BUSY", 0, 1, "Words are being moved."),
+        _ro("END", 1, 1, "The stream's front is the end of a frame: the DMA cannot go on."),
+    )),
+    ("FLASH", 0xAC, "The flash, byte by byte, and the end of a sequential read.", (
+        _given("DATA", 0, 8, "Byte, with SEND."),
+        _pulse("SEND", 8, "Write 1 while SELECT and not BUSY: exchange a byte, 17 cycles. "
+               "STREAM.DATA then is the one that came."),
+        _rw("SELECT", 9, 1, "Keep the flash selected."),
+        _pulse("STOP", 10, "Write 1: the sequential read ends, the stream is the UART's again."),
+        _ro("BUSY", 11, 1, "The flash controller is at work."),
     )),
 )  # fmt: skip
 
@@ -135,11 +197,11 @@ _WINDOW_SIZE = 0x4_0000
 _WINDOWS = (
     (Region.WEIGHTS, "rw", "32 bits of a weight word, the lowest first; lane i is bits 4i + 3 to "
      "4i of the weight word."),
-    (Region.IMAGE, "rw", "4 bytes of the image, the first in bits 7 to 0."),
+    (Region.IMAGE, "wo", "4 bytes of the image, the first in bits 7 to 0."),
     (Region.ACTIVATIONS, "ro", "One word of packed records, from bit 0."),
-    (Region.PARAMETERS, "rw", "Half of a 48-bit parameter word: bits 31 to 0 first, then bits 47 "
+    (Region.PARAMETERS, "wo", "Half of a 48-bit parameter word: bits 31 to 0 first, then bits 47 "
      "to 32 in bits 15 to 0."),
-    (Region.LAYERS, "rw", "One 16-bit word of the layer table, from bit 0."),
+    (Region.LAYERS, "wo", "One 16-bit word of the layer table, from bit 0."),
     (Region.LOGITS, "ro", "One logit, sign-extended."),
 )  # fmt: skip
 
@@ -149,7 +211,7 @@ REGISTER_MAP = RegisterMap(
     version=MAJOR << 16 | MINOR,
     registers=tuple(
         Register(name=name, offset=offset, doc=doc, fields=fields_)
-        for name, offset, doc, fields_ in _REGISTERS
+        for name, offset, doc, fields_ in _REGISTERS + _SOC_REGISTERS
     ),
     windows=tuple(
         Window(
@@ -164,6 +226,13 @@ REGISTER_MAP = RegisterMap(
     ),
     constants={"IDENTITY": IDENTITY, "STOP_NEVER": STOP_NEVER},
 )
+
+
+ENGINE_MAP = REGISTER_MAP.part(0, _SOC_BASE)
+"""The registers of the accelerator: all that a device without a processor has."""
+
+SOC_MAP = REGISTER_MAP.part(_SOC_BASE, 2 * _SOC_BASE)
+"""The registers of what is around it, from offset 0 of their own."""
 
 
 _IMPLIED = {"banks": 1, "clusters": 1, "weight_bits": SLICE_BITS}
@@ -193,8 +262,8 @@ def capability_words(capability):
 def capability_from_words(words, *, family="generic"):
     """The `Capability` that a device's registers tell: inverse of `capability_words`.
 
-    Other registers in `words` are ignored. The device does not tell its `family`, which does not
-    change what it computes.
+    Other registers in `words` are ignored. The device does not tell its `family` nor its
+    `processor_words`, which do not change what it computes.
 
     Raises `ValueError` for values that no engine of this version has.
     """

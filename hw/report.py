@@ -16,6 +16,7 @@ from rich.text import Text
 from hw.boards import Board
 from hw.capability import Capability
 from hw.flow import Layout
+from hw.regmap import REGISTER_MAP
 
 __all__ = [
     "REPORT_VERSION",
@@ -70,6 +71,7 @@ def make_plan_report(
             "sha256": network.sha256,
         },
         "capability": asdict(capability),
+        "map_version": REGISTER_MAP.version,
         "clock_mhz": clock_mhz,
         "cycles_predicted": plan.cycles,
         "array_utilisation": plan.utilisation,

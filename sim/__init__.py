@@ -1,1 +1,1 @@
-"""Simulation of the very RTL that is synthesised: verification, and a transport for host code."""
+"""Verification: simulation of the very RTL that is synthesised."""

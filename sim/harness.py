@@ -1,8 +1,9 @@
 """The harness: a Verilog module around the design that loads memories and logs what happens.
 
-Python would be slow at both: it wakes only when a run of frames is over. The harness never drives
-the design, but for the back door of its memories; it watches the engine's write port, the
-walker's issues and the frame counter, and writes one event of four 32-bit words for each:
+Python would be slow at both: it wakes only when a run of frames is over. The device's Wishbone bus
+is led through to the harness's ports. The harness itself never drives the design, but for the back
+door of its memories; it watches the engine's write port, the walker's issues and the frame counter,
+and writes one event of four 32-bit words for each:
 
 ====================  =======  ==========  =================
 word 0                word 1   word 2      word 3
@@ -25,6 +26,7 @@ ends (an image is read long after that); ``events.bin`` is the log.
 """
 
 from hw.capability import Capability
+from hw.device import ADDRESS_WIDTH
 
 from .rtl import TOP, Backdoor, Design
 
@@ -33,13 +35,18 @@ __all__ = ["BEGIN", "FRAME", "ISSUE", "START", "WRITE", "control_file", "harness
 WRITE, ISSUE, FRAME, BEGIN, START = 1, 2, 3, 4, 5
 
 _PORTS = (
-    "clk", "rst", "uart_rx", "uart_tx", "load", "record", "job", "wanted", "finished", "seen"
+    "clk", "rst", "load", "record", "job", "wanted", "finished", "seen",
+    "bus__cyc", "bus__stb", "bus__we", "bus__sel", "bus__adr", "bus__dat_w",
+    "bus__dat_r", "bus__ack", "bus__err",
 )  # fmt: skip
 
 _TEXT = """\
 `timescale 1ns / 1ps
 module harness (
-  input clk, input rst, input uart_rx, output uart_tx,
+  input clk, input rst,
+  input bus__cyc, input bus__stb, input bus__we, input [3:0] bus__sel,
+  input [{bus_bits} - 1:0] bus__adr, input [31:0] bus__dat_w,
+  output [31:0] bus__dat_r, output bus__ack, output bus__err,
   input load,             // rising: load the memories of job number `job`
   input record,           // rising: log the frames to come, `wanted` of them
   input [15:0] job,
@@ -47,10 +54,11 @@ module harness (
   output reg finished,    // all wanted frames were seen, and the first issue after them
   output reg [31:0] seen  // frames that have ended
 );
-  wire led_busy, led_done;
   {top} {top} (
-    .clk(clk), .rst(rst), .uart_rx(uart_rx), .uart_tx(uart_tx),
-    .led_busy(led_busy), .led_done(led_done)
+    .clk(clk), .rst(rst), .abort(1'b0),
+    .bus__cyc(bus__cyc), .bus__stb(bus__stb), .bus__we(bus__we), .bus__sel(bus__sel),
+    .bus__adr(bus__adr), .bus__dat_w(bus__dat_w),
+    .bus__dat_r(bus__dat_r), .bus__ack(bus__ack), .bus__err(bus__err)
   );
 
   integer events, i;
@@ -132,6 +140,7 @@ def harness(design: Design, memories: list[Backdoor]) -> str:
     signals = dict(design.signals)
     return _TEXT.format(
         top=TOP,
+        bus_bits=ADDRESS_WIDTH,
         WRITE=WRITE,
         ISSUE=ISSUE,
         FRAME=FRAME,

@@ -21,7 +21,6 @@ from cocotb_tools import runner as cocotb_runner
 
 from hw.capability import Capability
 from hw.tools import Toolchain, last_lines
-from hw.top import DEFAULT_BAUD
 from model.errors import UserError, nearest
 
 from .harness import control_file, harness
@@ -42,7 +41,7 @@ _KEPT = 8  # models in the cache
 
 _VERILATOR_OPTIONS = (
     "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN", "-Wno-BLKANDNBLK",
-    "-Wno-MULTIDRIVEN", "--x-assign", "fast", "--x-initial", "fast", "--no-assert",
+    "-Wno-MULTIDRIVEN", "--x-assign", "unique", "--x-initial", "fast", "--no-assert",
     "-O3", "-CFLAGS", "-O2", "--output-split", "40000",
 )  # fmt: skip
 
@@ -101,7 +100,6 @@ def compile_model(
     capability: Capability,
     *,
     clock_hz: int = DEFAULT_CLOCK_HZ,
-    baud: int = DEFAULT_BAUD,
     simulator: str = "verilator",
     waves: bool = False,
     cache: Path | None = None,
@@ -114,8 +112,8 @@ def compile_model(
     ----------
     capability : Capability
         What the design is built for.
-    clock_hz, baud : int
-        Clock and UART rate; together they set the cycles a bit.
+    clock_hz : int
+        What the CLOCK_HZ register says.
     simulator : str
         One of `SIMULATORS`.
     waves : bool
@@ -133,14 +131,14 @@ def compile_model(
     tools = Toolchain(progress=progress)
     say = progress or (lambda line: None)
     started = time.monotonic()
-    design = elaborate(capability, clock_hz=clock_hz, baud=baud)
+    design = elaborate(capability, clock_hz=clock_hz)
     with tempfile.TemporaryDirectory(prefix="dham-rtl-") as folder:
         verilog = write_verilog(design, Path(folder), tools).read_text("utf-8")
     memories = tuple(find_memories(design, verilog))
     if edit is not None:
         verilog = edit(verilog)
     files = {
-        "core.v": verilog,
+        "device.v": verilog,
         "harness.v": harness(design, list(memories)),
     }
     if simulator == "verilator":

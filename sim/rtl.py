@@ -1,7 +1,7 @@
 """Verilog of the design for a simulator, and where to look into it.
 
-The design is `hw.top.Core`: what `hw.top.BoardTop` puts on a board, without its pins and PLL. The
-generator and the tool that writes the Verilog are those of the build.
+The design is `hw.device.Device`, as it is on every board: the engine, its registers and memory
+windows behind a Wishbone bus. The generator and the tool that writes the Verilog are the build's.
 """
 
 import re
@@ -13,19 +13,19 @@ from amaranth.hdl import Fragment
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
-from hw.bus.uart import divisor_for
 from hw.capability import SLICE_BITS, Capability
+from hw.device import Device
 from hw.engine.engine import Engine
 from hw.engine.layout import ENTRY_WORDS
+from hw.flow import NO_COLLISIONS
 from hw.tools import Toolchain
-from hw.top import Core
 
 __all__ = ["TOP", "Backdoor", "Design", "elaborate", "find_memories", "write_verilog"]
 
 #: Name of the design's module.
-TOP = "core"
+TOP = "device"
 
-_ENGINE = f"{TOP}.device.engine"
+_ENGINE = f"{TOP}.engine"
 _SPRAM_BITS = 16
 _SPRAM_DEPTH = 16384
 _KEYWORDS = ("table",)
@@ -56,7 +56,6 @@ class Design:
     capability: Capability
     rtlil: str
     signals: dict[str, str]
-    divisor: int
 
 
 class _Observed(Engine):
@@ -67,17 +66,17 @@ class _Observed(Engine):
         return self.module
 
 
-def elaborate(capability: Capability, *, clock_hz: int, baud: int) -> Design:
-    """Elaborate the design for `capability`, with the clock and the UART rate of a board."""
+def elaborate(capability: Capability, *, clock_hz: int) -> Design:
+    """Elaborate the design for `capability`; its CLOCK_HZ register says `clock_hz`."""
     engine = _Observed(capability)
-    core = Core(engine=engine, capability=capability, clock_hz=clock_hz, baud=baud)
+    device = Device(engine=engine, capability=capability, clock_hz=clock_hz)
     ports = {}
-    for path, member, value in core.signature.flatten(core):
+    for path, member, value in device.signature.flatten(device):
         inward = member.flow == wiring.In
         ports["__".join(map(str, path))] = (
             value, PortDirection.Input if inward else PortDirection.Output,
         )  # fmt: skip
-    text, names = rtlil.convert_fragment(Fragment.get(core, None), ports, TOP, emit_src=False)
+    text, names = rtlil.convert_fragment(Fragment.get(device, None), ports, TOP, emit_src=False)
     parts = engine.module.submodules
     watched = {
         "write": parts.drain.write,
@@ -90,12 +89,7 @@ def elaborate(capability: Capability, *, clock_hz: int, baud: int) -> Design:
         "decision": engine.host.decision,
     }
     signals = {what: _path(names[signal]) for what, signal in watched.items()}
-    return Design(
-        capability=capability,
-        rtlil=text,
-        signals=signals,
-        divisor=divisor_for(clock_hz=clock_hz, baud=baud),
-    )
+    return Design(capability=capability, rtlil=text, signals=signals)
 
 
 def _path(names):
@@ -107,13 +101,13 @@ def _path(names):
 
 
 def write_verilog(design: Design, directory: Path, tools: Toolchain) -> Path:
-    """Write the design as `core.v` in `directory`, by the same passes as the build's `top.v`."""
-    (directory / "core.il").write_text(design.rtlil, "utf-8")
-    script = "read_rtlil core.il\nproc -nomux -norom\nmemory_collect\n"
-    script += "write_verilog -norename -noattr core.v\n"
-    (directory / "core.ys").write_text(script, "utf-8")
-    tools.run("yosys", ["core.ys"], log=directory / "yosys.log", directory=directory)
-    return directory / "core.v"
+    """Write the design as `device.v` in `directory`, by the same passes as the build's `top.v`."""
+    (directory / "device.il").write_text(design.rtlil, "utf-8")
+    script = f"read_rtlil device.il\n{NO_COLLISIONS}proc -nomux -norom\nmemory_collect\n"
+    script += "write_verilog -norename -noattr device.v\n"
+    (directory / "device.ys").write_text(script, "utf-8")
+    tools.run("yosys", ["device.ys"], log=directory / "yosys.log", directory=directory)
+    return directory / "device.v"
 
 
 def find_memories(design: Design, verilog: str) -> list[Backdoor]:
@@ -135,7 +129,7 @@ def find_memories(design: Design, verilog: str) -> list[Backdoor]:
     else:
         for half in range(halves):
             found.append(
-                _memory(verilog, "weights", f"half{half}", "weights", 32, capability.weight_words,
+                _memory(verilog, "weights", f"half{half}", "weights", 32, capability.weight_depth,
                         part=half, parts=halves)
             )  # fmt: skip
     depth = capability.parameter_words

@@ -17,10 +17,10 @@ from model.errors import UserError
 from .harness import BEGIN, FRAME, ISSUE, START, WRITE
 from .model import Model, make_runner
 
-__all__ = ["Job", "Log", "simulate"]
+__all__ = ["Job", "Log", "run_cocotb", "simulate"]
 
 _BENCH = "sim.bench"
-_STARTUP_CYCLES = 20_000  # beside the frames of a job: commands, the wait for an answer
+_STARTUP_CYCLES = 20_000  # beside the frames of a job: commands, and the engine's start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +73,7 @@ def simulate(
     """
     directory.mkdir(parents=True, exist_ok=True)
     described: list[dict] = []
-    description = {"divisor": model.design.divisor, "jobs": described}
+    description = {"jobs": described}
     for number, job in enumerate(jobs):
         _write_memories(model, job, directory, number)
         cycles = job.plan.cycles * (len(job.images) + 1)
@@ -96,7 +96,7 @@ def simulate(
     return _logs(directory, results)
 
 
-def run_cocotb(model, module, directory, *, progress=None, environment=None):
+def run_cocotb(model, module, directory, *, progress=None):
     """Run a cocotb test module on `model` in `directory`, with `simulation.log` there."""
     runner = make_runner(model.simulator)
     runner.build_dir = model.directory
@@ -119,7 +119,6 @@ def run_cocotb(model, module, directory, *, progress=None, environment=None):
                 waves=model.waves,
                 timescale=("1ns", "1ps"),
                 log_file=log,
-                extra_env=environment or {},
             )
     except (RuntimeError, SystemExit) as error:
         kept = keep_log(log, model)

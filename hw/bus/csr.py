@@ -38,7 +38,9 @@ class CSRBank(wiring.Component):
     <port_name> : In(width)
         Of each `ro` field that is not constant: its value.
     <port_name> : Out(width)
-        Of each `rw` field: its value. Of each `wo` field: the bits written, for one cycle.
+        Of each `rw` field: its value. Of a `wo` field of one bit: the bit written, for one cycle.
+        Of a wider one: the bits on the bus, which are those written in the cycle of a pulse of
+        the same register, and mean nothing in others.
 
     Raises
     ------
@@ -92,6 +94,11 @@ class CSRBank(wiring.Component):
                     port = getattr(self, port_name(register, field))
                     if field.access != "wo":
                         readable = port
+                    if field.access == "wo" and field.width > 1:
+                        # The initiator holds its data up to the decoder's registered answer.
+                        m.d.comb += port.eq(bus.dat_w[field.low : end])
+                        word.append(readable)
+                        continue
                     if field.access == "wo":
                         m.d.sync += port.eq(0)
                     if field.access != "ro":

@@ -164,17 +164,18 @@ def to_markdown(registers):
         f"<!-- {_BANNER} -->",
         "",
         f"{registers.doc}, register map {version}. All addresses are byte addresses; every word "
-        "is 32 bits and is accessed whole. UARTBone and Wishbone carry word addresses, a quarter "
-        "of these.",
+        "is 32 bits and is accessed whole, but for the processor's memory in WEIGHTS, which takes "
+        "bytes too.",
         "",
-        "An address of no register block and no window ends in a bus error, and so does writing a "
-        "read-only window: a read then returns 0xFFFFFFFF. Words of the register block without a "
-        "register read 0. Beyond a memory's depth, which the capability registers tell, what a "
-        "window returns is unspecified. While STATUS.BUSY, only IMAGE takes writes without harm "
-        "to the frame, and reads are undefined.",
+        "An address of no register block and no window ends in a bus error, and so does reading a "
+        "write-only window or writing a read-only one: a read then returns 0xFFFFFFFF. Words of "
+        "the register block without a register read 0. Beyond a memory's depth, which the "
+        "capability registers tell, what a window returns is unspecified. While STATUS.BUSY the "
+        "processor stands still; the DMA may write IMAGE without harm to the frame.",
         "",
         "`ro`: the device drives it, writes are ignored. `rw`: reads back what was written. `wo`: "
-        "each 1 written is a pulse; reads 0.",
+        "reads 0; one bit is a pulse when 1 is written, several are data that go with a pulse of "
+        "the same register.",
         "",
         "| Address | Name | Access | After reset | What |",
         "|---|---|---|---|---|",

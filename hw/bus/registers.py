@@ -1,7 +1,7 @@
 """What a register map is: fields, registers, memory windows. Validated, and free of Amaranth."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 __all__ = ["Field", "Register", "RegisterMap", "Window"]
 
@@ -29,8 +29,9 @@ class Field:
     low, width : int
         Lowest bit, and bits.
     access : str
-        `"ro"`: the hardware drives it. `"rw"`: the host writes it and reads it back. `"wo"`: each
-        1 written is a pulse of one cycle; it reads 0.
+        `"ro"`: the hardware drives it. `"rw"`: the host writes it and reads it back. `"wo"`: it
+        reads 0; one bit is a pulse when 1 is written, several are data that go with a pulse of
+        the same register.
     doc : str
         One line.
     reset : int
@@ -165,7 +166,7 @@ class Window:
     base, size : int
         Byte address and bytes of the address range; the memory itself may be smaller.
     access : str
-        `"rw"` or `"ro"`.
+        `"rw"`, `"ro"` or `"wo"`.
     doc : str
         One line: what a word holds.
     """
@@ -180,8 +181,11 @@ class Window:
     def __post_init__(self):
         _check_name("Window", self.name)
         _check_doc("Window", self.name, self.doc)
-        if self.access not in ("ro", "rw"):
-            raise ValueError(f"Access of window {self.name} must be ro or rw, not {self.access!r}")
+        if self.access not in _ACCESS:
+            raise ValueError(
+                f"Access of window {self.name} must be one of {', '.join(_ACCESS)}, "
+                f"not {self.access!r}"
+            )
         if self.size < 4 or self.size & (self.size - 1) or self.base % self.size:
             raise ValueError(
                 f"Window {self.name} must be a power of two of bytes at a multiple of its size, "
@@ -236,6 +240,20 @@ class RegisterMap:
     def bytes(self):
         """Size of the registers' address range: the next power of two, at least 8 bytes."""
         return max(8, 1 << (self.registers[-1].offset + 3).bit_length())
+
+    def part(self, first, end):
+        """The registers from byte offset `first` to below `end`, offset from `first`.
+
+        It has the windows where `first` is 0. `first` must be a multiple of the part's size.
+        """
+        chosen = [one for one in self.registers if first <= one.offset < end]
+        moved = tuple(replace(one, offset=one.offset - first) for one in chosen)
+        part = replace(self, registers=moved, windows=() if first else self.windows)
+        if first % part.bytes:
+            raise ValueError(
+                f"Part of {part.bytes} bytes must begin at a multiple of that, not at {first:#x}"
+            )
+        return part
 
     def register(self, name):
         """The register of that name; `KeyError` if there is none."""

@@ -23,7 +23,7 @@ class Signature(wiring.Signature):
 
     One transfer at a time: the initiator holds `cyc`, `stb` and the request until `ack` or `err`,
     then drops `stb` for at least one cycle. The granularity is the word: a write with `sel` other
-    than `0b1111` ends in `err`.
+    than `0b1111` ends in `err`, but where a subordinate says that it takes bytes.
 
     Parameters
     ----------

@@ -91,6 +91,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             weights.write.eq(host.mem_write & (region == Region.WEIGHTS) & idle),
             weights.write_half.eq(address[:half_bits]),
+            weights.write_mask.eq(host.mem_write_mask),
             weights.write_data.eq(host.mem_write_data),
             image.write.eq(host.mem_write & (region == Region.IMAGE)),
             image.write_addr.eq(address),
@@ -99,12 +100,12 @@ class Engine(wiring.Component):
             parameters.write_addr.eq(address[1:]),
             parameters.write_high.eq(address[0]),
             parameters.write_data.eq(host.mem_write_data),
-            parameters.addr.eq(Mux(idle, address[1:], drain.parameter_addr)),
+            parameters.addr.eq(drain.parameter_addr),
             drain.parameter_data.eq(parameters.data),
             table_write.en.eq(host.mem_write & (region == Region.LAYERS)),
             table_write.addr.eq(address),
             table_write.data.eq(host.mem_write_data),
-            table_read.addr.eq(Mux(idle, address, sequencer.table_addr)),
+            table_read.addr.eq(sequencer.table_addr),
             sequencer.table_data.eq(table_read.data),
         ]
 
@@ -121,7 +122,7 @@ class Engine(wiring.Component):
         )
         m.d.comb += [
             activations.a_addr.eq(Mux(idle, host_word, issue0.address[capability.sub_bits :])),
-            image.addr.eq(Mux(idle, address, issue0.address[2:])),
+            image.addr.eq(issue0.address[2:]),
             activations.b_addr.eq(drain.identity_addr),
             drain.identity_data.eq(activations.b_data),
             activations.write.eq(drain.write),
@@ -175,20 +176,9 @@ class Engine(wiring.Component):
             ends = later
         m.d.comb += Cat(drain.last_tile, drain.last_window).eq(ends)
 
-        # Host reads.
-        with m.Switch(region):
-            with m.Case(Region.WEIGHTS):
-                chosen = weights.data.word_select(address[:half_bits], 32)
-                m.d.comb += host.mem_read_data.eq(chosen)
-            with m.Case(Region.IMAGE):
-                m.d.comb += host.mem_read_data.eq(image.data)
-            with m.Case(Region.PARAMETERS):
-                halves = Mux(address[0], parameters.data[32:], parameters.data[:32])
-                m.d.comb += host.mem_read_data.eq(halves)
-            with m.Case(Region.LAYERS):
-                m.d.comb += host.mem_read_data.eq(table_read.data)
-            with m.Case(Region.LOGITS):
-                m.d.comb += host.mem_read_data.eq(activations.a_data.as_signed())
-            with m.Default():
-                m.d.comb += host.mem_read_data.eq(activations.a_data)
+        # Host reads: of the weights, of records and of logits.
+        chosen = weights.data.word_select(address[:half_bits], 32)
+        word = activations.a_data
+        signed = Mux(region == Region.LOGITS, word.as_signed(), word)
+        m.d.comb += host.mem_read_data.eq(Mux(region == Region.WEIGHTS, chosen, signed))
         return m

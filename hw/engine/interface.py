@@ -46,11 +46,13 @@ class HostPort(wiring.Signature):
     mem_region, mem_addr, mem_write_data : In(3), In(16), In(32)
         Memory, 32-bit word in it, and data. They stand still from the cycle before the write
         pulse to the cycle of it; for a read, until the data is taken.
+    mem_write_mask : In(4)
+        Bytes of the word to write, WEIGHTS only: elsewhere words are written whole.
     mem_write : In(1)
         Write pulse. While a frame is under way only IMAGE takes writes without harm to it.
     mem_read_data : Out(32)
-        Valid once region and address have stood still for MEMORY_LATENCY cycles. While a frame is
-        under way the data is undefined.
+        Of WEIGHTS, ACTIVATIONS and LOGITS; the others cannot be read. Valid once region and address
+        have stood still for MEMORY_LATENCY cycles. While a frame is under way it is undefined.
     """
 
     def __init__(self):
@@ -69,6 +71,7 @@ class HostPort(wiring.Signature):
                 "mem_region": In(3),
                 "mem_addr": In(16),
                 "mem_write": In(1),
+                "mem_write_mask": In(4),
                 "mem_write_data": In(32),
                 "mem_read_data": Out(32),
             }

@@ -180,8 +180,9 @@ class WeightMemory(wiring.Component):
     -------
     addr, data : In(word), Out(lanes * SLICE_BITS)
         Read port; one cycle of latency.
-    write, write_half, write_data : In
-        Write 32 bits, number ``write_half`` of the word at ``addr``.
+    write, write_half, write_mask, write_data : In
+        Write those bytes that ``write_mask`` has of 32 bits, number ``write_half`` of the word at
+        ``addr``.
     """
 
     def __init__(self, capability):
@@ -194,6 +195,7 @@ class WeightMemory(wiring.Component):
                 "data": Out(self._bits),
                 "write": In(1),
                 "write_half": In(address_bits(halves)),
+                "write_mask": In(4),
                 "write_data": In(32),
             }
         )
@@ -210,16 +212,16 @@ class WeightMemory(wiring.Component):
         else:
             for half in range(halves):
                 m.submodules[f"half{half}"] = memory = Memory(
-                    shape=32, depth=self._capability.weight_words, init=[]
+                    shape=32, depth=self._capability.weight_depth, init=[]
                 )
                 read = memory.read_port()
-                port = memory.write_port()
+                port = memory.write_port(granularity=8)
                 m.d.comb += [
                     read.addr.eq(self.addr),
                     self.data.word_select(half, 32).eq(read.data),
                     port.addr.eq(self.addr),
                     port.data.eq(self.write_data),
-                    port.en.eq(write[half]),
+                    port.en.eq(write[half].replicate(4) & self.write_mask),
                 ]
         return m
 
@@ -232,7 +234,9 @@ class WeightMemory(wiring.Component):
                 i_CLOCK=ClockSignal(),
                 i_ADDRESS=address,
                 i_DATAIN=self.write_data.word_select(block % 2, SPRAM_BITS),
-                i_MASKWREN=Const(0b1111, 4),
+                i_MASKWREN=Cat(  # of each 4 bits
+                    self.write_mask[block % 2 * 2 + byte].replicate(2) for byte in range(2)
+                ),
                 i_WREN=write[block // 2],
                 i_CHIPSELECT=Const(1),
                 i_STANDBY=Const(0),

@@ -1,10 +1,12 @@
+import io
 import re
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from firmware.pictures import find_pictures, read_picture
+from firmware.pictures import STANDARD_INPUT, find_pictures, read_picture
 from model.errors import UserError
 
 RNG = np.random.default_rng(4)
@@ -57,6 +59,32 @@ def test_files_and_folders(tmp_path):
     single = tmp_path / "odd-name"
     single.touch()
     assert find_pictures([single, folder]) == [single, folder / "a.JPG", folder / "b.png"]
+
+
+def standard_input(monkeypatch, data):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def test_standard_input(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    Image.fromarray(PIXELS).save(path)
+    assert find_pictures(["-", path]) == [STANDARD_INPUT, path]
+    standard_input(monkeypatch, path.read_bytes())
+    assert read_picture(STANDARD_INPUT, input_shape=(6, 4, 3)) == PIXELS.tobytes()
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_unreadable_standard_input(data, monkeypatch):
+    standard_input(monkeypatch, data)
+    text = "Cannot read picture on standard input: cannot identify image file"
+    with pytest.raises(UserError, match=f"^{re.escape(text)}$"):
+        read_picture(STANDARD_INPUT, input_shape=(6, 4, 3))
+
+
+def test_standard_input_is_read_once():
+    text = "Standard input (-) can be read once, but is named twice"
+    with pytest.raises(UserError, match=f"^{re.escape(text)}$"):
+        find_pictures(["-", "-"])
 
 
 def test_nothing_found(tmp_path):

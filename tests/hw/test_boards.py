@@ -3,6 +3,8 @@
 import pytest
 
 from hw.boards import BOARDS, find_board
+from hw.regmap import REGISTER_MAP
+from hw.soc.memory import FIRMWARE_BYTES, processor_memory
 from model.errors import UserError
 
 
@@ -49,3 +51,43 @@ def test_clock_below():
     assert board.clock_below(36.9) == 36
     assert board.clock_below(12.5) == 12
     assert board.clock_below(5) is None
+
+
+@pytest.mark.parametrize(
+    "mhz, baud", [(36, 6_000_000), (48, 12_000_000), (30, 6_000_000), (12, 3_000_000)]
+)
+def test_fastest_baud_rate(mhz, baud):
+    """At most a quarter of the clock, within 2 %, of what the USB chip makes exactly."""
+    board = find_board("icebreaker")
+    assert board.baud(mhz * 1_000_000) == baud
+    assert list(board.bauds) == sorted(board.bauds, reverse=True)
+    # An FT2232H divides 12 MHz by 1, 1.5, or n + k / 8 with n from 2 (FTDI AN_120).
+    for one in board.bauds:
+        eighths = 8 * 12_000_000 / one
+        assert eighths in (8, 12) or (eighths >= 16 and eighths == int(eighths))
+
+
+def test_no_baud_rate():
+    with pytest.raises(UserError) as caught:
+        find_board("icebreaker").baud(3_000_000)
+    assert str(caught.value) == (
+        "Clock of 3 MHz makes no baud rate of 1BitSquared iCEBreaker's serial port"
+    )
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_leds_and_buttons_are_there(name):
+    """Each is a resource of the platform, used once, and they fit their registers."""
+    board = BOARDS[name]
+    platform = board.platform()
+    for resources, register in ((board.leds, "LEDS"), (board.buttons, "BUTTONS")):
+        assert len(set(resources)) == len(resources)
+        assert len(resources) <= REGISTER_MAP.register(register).fields[0].width
+        for one in resources:
+            assert platform.lookup(*one) is not None
+    assert board.leds[:2] == (("led_g", 0), ("led_r", 0)), "green is bit 0, red bit 1"
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_capability_has_room_for_the_processor(name):
+    assert processor_memory(BOARDS[name].capability).size >= 2 * FIRMWARE_BYTES

@@ -21,7 +21,6 @@ from rich.console import Console
 
 from hw import build, flow
 from hw.boards import Board
-from hw.image import unpack_image
 from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model.errors import UserError
@@ -144,13 +143,10 @@ def test_whole_build(run, tmp_path, network_file):
     assert report["resources"]["lc"] > 4
     assert {"plan", "rtl", "verification", "synthesis", "place_and_route"} <= set(report["seconds"])
     names = {path.name for path in out(tmp_path).iterdir()}
-    assert {"top.bin", "top.v", "weights.bin", "weights.json", "report.html", "logs"} <= names
+    assert {"top.bin", "top.v", "report.html", "logs"} <= names
     assert not [name for name in names if name.startswith(".") or name == "failed"]
     logs = {path.name for path in (out(tmp_path) / "logs").iterdir()}
     assert {"synthesis.log", "nextpnr.log", "icepack.log", "verification-run.log"} <= logs
-    regions, sha256 = unpack_image((out(tmp_path) / "weights.bin").read_bytes())
-    assert regions["weights"].tolist() == [1, 2, 3]
-    assert sha256 == report["network"]["sha256"]
 
 
 def test_json_is_all_that_stdout_has(run, tmp_path):

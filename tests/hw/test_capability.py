@@ -15,6 +15,13 @@ def test_derived():
     assert one.weight_address_bits == 14
     assert one.bus_words_per_weight_word == 2
     assert replace(one, image_bytes=32768).record_address_bits == 15
+    small = Capability(weight_words=4096)
+    assert (small.processor_words, small.weight_depth, small.weight_address_bits) == (0, 4096, 12)
+    # The processor's words are behind the networks', which get no more than before.
+    with_processor = replace(small, processor_words=1)
+    assert with_processor.weight_words == 4096
+    assert (with_processor.weight_depth, with_processor.weight_address_bits) == (4097, 13)
+    assert replace(one, weight_words=14336, processor_words=2048).weight_depth == 16384
 
 
 @pytest.mark.parametrize(
@@ -25,10 +32,13 @@ def test_address_bits(depth, bits):
 
 
 NUMBERS = [name for name in Capability.__dataclass_fields__ if name != "family"]
+OPTIONAL = "processor_words"  # may be 0
 
 
-@pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    "name, value",
+    [(name, value) for name in NUMBERS for value in (0, -1) if (name, value) != (OPTIONAL, 0)],
+)
 def test_not_positive(name, value):
     words = name.replace("_", " ").capitalize()
     with pytest.raises(ValueError, match=f"^{words} must be a positive integer, not {value}$"):
@@ -71,7 +81,17 @@ def test_no_integer(name, value):
         ({"image_bytes": 3070}, "Image bytes must be a multiple of 4, not 3070"),
         (
             {"weight_words": 16385},
-            "Weight words must be at most 16384 (the depth of an SPRAM), not 16385",
+            "Weight words and the processor's must be at most 16384 together (the depth of an "
+            "SPRAM), not 16385",
+        ),
+        (
+            {"weight_words": 14337, "processor_words": 2048},
+            "Weight words and the processor's must be at most 16384 together (the depth of an "
+            "SPRAM), not 16385",
+        ),
+        (
+            {"family": "generic", "weight_words": 65536, "processor_words": 1},
+            "Memories must be addressed by 16 bits at most",
         ),
         (
             {"family": "generic", "weight_words": 65537},

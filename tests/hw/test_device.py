@@ -4,29 +4,33 @@ import re
 
 import pytest
 
+from hw.boards import find_board
 from hw.bus.wishbone import UNMAPPED
 from hw.capability import Capability
 from hw.device import ADDRESS_WIDTH, Device
 from hw.engine.interface import Region
 from hw.pll import solve_pll
-from hw.regmap import REGISTER_MAP, constant_words
-from hw.top import BoardTop, Core
-from tests.hw.bus.helpers import (
-    Bus,
-    FakeEngine,
-    command,
-    seeded,
-    simulate,
-    uart_receive,
-    uart_send,
-    words_of,
-)
+from hw.regmap import ENGINE_MAP, REGISTER_MAP, constant_words
+from hw.top import BoardTop
+from tests.hw.bus.helpers import Bus, FakeEngine, memory_subordinate, seeded, simulate
 
 CLOCK_HZ = 36_000_000
+BOARD = find_board("icebreaker")
 
 
-def build(clock_hz=CLOCK_HZ):
-    return Device(engine=FakeEngine(), capability=Capability(), clock_hz=clock_hz)
+def build(clock_hz=CLOCK_HZ, **others):
+    return Device(engine=FakeEngine(), capability=Capability(), clock_hz=clock_hz, **others)
+
+
+def build_top(mhz):
+    return BoardTop(
+        engine=FakeEngine(),
+        capability=BOARD.capability,
+        clock_hz=round(mhz * 1e6),
+        baud=1_000_000,
+        leds=BOARD.leds,
+        buttons=BOARD.buttons,
+    )
 
 
 def word_address(name):
@@ -63,11 +67,75 @@ def test_windows_reach_their_own_memory():
                 word = rng.randrange(1 << 32)
                 _, error, _ = await bus.transfer(ctx, address, word)
                 assert error == (window.access == "ro")
-                words[address] = 0 if error else word
-        for address, word in rng.sample(sorted(words.items()), len(words)):
-            assert await bus.read(ctx, address) == word, hex(address)
+                words[window.index, index] = 0 if error else word
+        for (region, index), word in rng.sample(sorted(words.items()), len(words)):
+            window = REGISTER_MAP.windows[region]
+            data, error, _ = await bus.transfer(ctx, window.base // 4 + index)
+            assert error == (window.access == "wo")
+            assert data == (UNMAPPED if error else word), window.name
+            # What cannot be read is in its own memory all the same.
+            assert ctx.get(dut._engine.memory.data[region * FakeEngine.DEPTH + index]) == word
 
     simulate(dut, testbenches=[host])
+
+
+def test_bytes_of_weights_alone():
+    dut = build()
+    bus = Bus(dut.bus)
+
+    async def host(ctx):
+        for window in REGISTER_MAP.windows:
+            _, error, _ = await bus.transfer(ctx, window.base // 4, 0xAABB_CCDD, sel=0b0110)
+            assert error == (window.name != "WEIGHTS")
+        assert await bus.read(ctx, window_address("WEIGHTS")) == 0x00BB_CC00
+        for region in range(1, len(REGISTER_MAP.windows)):
+            assert ctx.get(dut._engine.memory.data[region * FakeEngine.DEPTH]) == 0
+
+    simulate(dut, testbenches=[host])
+
+
+def test_abort():
+    dut = build()
+    bus = Bus(dut.bus)
+    host_port = dut._engine.host
+
+    async def host(ctx):
+        await bus.write(ctx, word_address("CONTROL"), 1)
+        assert ctx.get(host_port.busy)
+        ctx.set(dut.abort, 1)
+        await ctx.tick()
+        ctx.set(dut.abort, 0)
+        assert not ctx.get(host_port.busy) and not ctx.get(host_port.done)
+
+    simulate(dut, testbenches=[host])
+
+
+def test_what_lies_beside():
+    """Other regions of the bus get their transfers, addressed from 0, and nobody else's."""
+    rng = seeded(7)
+    regions = {"near": (0x20, 16), "far": (1 << 22, 1 << 22)}
+    dut = build(beside=regions)
+    bus = Bus(dut.bus)
+    stores = {name: {} for name in regions}
+
+    async def host(ctx):
+        for name, (base, words) in regions.items():
+            for offset in (0, 1, words - 1, rng.randrange(words)):
+                word = rng.randrange(1 << 32)
+                await bus.write(ctx, base + offset, word)
+                assert await bus.read(ctx, base + offset) == word
+                assert stores[name][offset] == word
+        await bus.write(ctx, word_address("STOP_AFTER"), 9)
+        assert await bus.read(ctx, word_address("STOP_AFTER")) == 9
+        assert [len(store) for store in stores.values()] == [4, 4]
+
+    simulate(
+        dut,
+        testbenches=[host],
+        background=[
+            memory_subordinate(getattr(dut, name), stores[name], rng=rng) for name in regions
+        ],
+    )
 
 
 def test_frame():
@@ -87,7 +155,6 @@ def test_frame():
         assert (await status(ctx))["busy"] == 1
         await ctx.tick().repeat(FakeEngine.FRAME)
         assert await status(ctx) == {"busy": 0, "done": 1, "layer": 7}
-        assert await bus.read(ctx, word_address("FRAMES")) == 1
         assert await bus.read(ctx, word_address("CYCLES")) == FakeEngine.FRAME
         assert await bus.read(ctx, word_address("CLASS")) == (5 + 0xFF) & 0xFF
         assert await bus.read(ctx, window_address("LOGITS") + 3) == 0xFFFF_FFFE
@@ -96,7 +163,6 @@ def test_frame():
         await bus.write(ctx, word_address("CONTROL"), control.pack(start=1))
         await bus.write(ctx, word_address("CONTROL"), control.pack(reset=1))
         assert await status(ctx) == {"busy": 0, "done": 0, "layer": 7}
-        assert await bus.read(ctx, word_address("FRAMES")) == 0
 
         await bus.write(ctx, word_address("CONTROL"), control.pack(start=1, repeat=1))
         assert await bus.read(ctx, word_address("CONTROL")) == control.pack(repeat=1)
@@ -104,11 +170,8 @@ def test_frame():
         await bus.write(ctx, word_address("CONTROL"), 0)
         await ctx.tick().repeat(2 * FakeEngine.FRAME)
         assert await status(ctx) == {"busy": 0, "done": 1, "layer": 7}
-        assert await bus.read(ctx, word_address("FRAMES")) in (10, 11)
+        assert ctx.get(engine.host.frames) in (10, 11)
         assert await bus.read(ctx, word_address("CLASS")) == 7
-
-        await bus.write(ctx, word_address("NETWORK"), 0x89ABCDEF)
-        assert await bus.read(ctx, word_address("NETWORK")) == 0x89ABCDEF
 
     simulate(dut, testbenches=[host])
 
@@ -124,58 +187,25 @@ def test_unmapped_addresses_answer(seed):
         for _ in range(200):
             address = rng.choice([
                 rng.randrange(1 << ADDRESS_WIDTH),
-                REGISTER_MAP.bytes // 4 + rng.randrange(8),
+                ENGINE_MAP.bytes // 4 + rng.randrange(8),
                 windows[-1][1] + rng.randrange(8),
             ])  # fmt: skip
             inside = any(low <= address < high for low, high in windows)
             data, error, _ = await bus.transfer(ctx, address)
-            assert error == (not inside and address >= REGISTER_MAP.bytes // 4)
+            assert error == (
+                REGISTER_MAP.windows[(address - windows[0][0]) // (1 << 16)].access == "wo"
+                if inside
+                else address >= ENGINE_MAP.bytes // 4
+            )
             assert not error or data == UNMAPPED
-
-    simulate(dut, testbenches=[host])
-
-
-def test_core_over_its_uart():
-    """The whole way: UART, bridge, decoder, registers, windows, engine."""
-    divisor = 4
-    engine = FakeEngine()
-    dut = Core(engine=engine, capability=Capability(), clock_hz=4_000_000, baud=1_000_000)
-
-    async def ask(ctx, address, count):
-        await uart_send(ctx, dut.uart_rx, command(2, address, count), divisor=divisor)
-        return words_of(await uart_receive(ctx, dut.uart_tx, 4 * count, divisor=divisor))
-
-    async def tell(ctx, address, words):
-        data = command(1, address, len(words), words)
-        await uart_send(ctx, dut.uart_rx, data, divisor=divisor)
-
-    async def host(ctx):
-        await ctx.tick().repeat(10)
-        assert await ask(ctx, 0, 3) == [0x4448414D, 0x1_0000, 4_000_000]
-        # Back to back, without a pause between commands.
-        await tell(ctx, window_address("WEIGHTS"), [0x11111111, 0x22222222, 0x33333333])
-        await tell(ctx, window_address("IMAGE"), [0x44444444])
-        assert await ask(ctx, window_address("WEIGHTS"), 3) == [0x11111111, 0x22222222, 0x33333333]
-        assert await ask(ctx, window_address("IMAGE"), 1) == [0x44444444]
-        assert not ctx.get(dut.led_busy) and not ctx.get(dut.led_done)
-        await tell(ctx, word_address("CONTROL"), [1])
-        await ctx.tick().repeat(20)
-        assert ctx.get(dut.led_busy)
-        await ctx.tick().repeat(FakeEngine.FRAME)
-        assert not ctx.get(dut.led_busy) and ctx.get(dut.led_done)
-        assert await ask(ctx, word_address("CLASS"), 1) == [0x43]
-        assert await ask(ctx, 1 << 24, 2) == [UNMAPPED, UNMAPPED]
 
     simulate(dut, testbenches=[host])
 
 
 @pytest.mark.parametrize("mhz", [12, 30, 36])
 def test_board_top_elaborates(mhz):
-    from amaranth_boards.icebreaker import ICEBreakerPlatform
-
-    top = BoardTop(engine=FakeEngine(), capability=Capability(), clock_hz=mhz * 1_000_000)
-    platform = ICEBreakerPlatform()
-    plan = platform.prepare(top, "top")
+    top = build_top(mhz)
+    plan = BOARD.platform().prepare(top, "top")
     files = {name: str(content) for name, content in plan.files.items()}
     assert ("SB_PLL40_PAD" in files["top.il"]) == (mhz != 12)
     if mhz != 12:
@@ -183,8 +213,12 @@ def test_board_top_elaborates(mhz):
         assert f"\\DIVF {settings.divf}\n" in files["top.il"].replace("parameter ", "")
     # What nextpnr derives the PLL's constraint from.
     assert "set_frequency clk12_0__io 12.0\n" in files["top.pcf"]
-    for pin in ("35", "6", "9", "11", "37"):
-        assert re.search(rf"^set_io \S+ {pin}$", files["top.pcf"], re.M)
+    assert "serv_rf_top" in files["top.il"]
+    pins = dict(re.findall(r"^set_io (\S+) (\d+)$", files["top.pcf"], re.M))
+    # Clock, UART, flash, then LEDs and buttons: the schematic of the board, revision 1.1a.
+    assert sorted(map(int, pins.values())) == sorted([
+        35, 6, 9, 16, 15, 14, 17, 12, 13, 37, 11, 26, 27, 25, 23, 21, 10, 20, 19, 18
+    ])  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -193,12 +227,7 @@ def test_board_top_elaborates(mhz):
         (lambda: build(clock_hz=0), ValueError, "Clock must be positive, not 0 Hz"),
         (lambda: build(clock_hz=36.0), TypeError, "Clock must be an integer of Hz, not 36.0"),
         (
-            lambda: Core(engine=FakeEngine(), capability=Capability(), clock_hz=3_000_000),
-            ValueError,
-            "Baud rate 1000000 must be at most a 4th of the clock: 750000 at 3 MHz",
-        ),
-        (
-            lambda: BoardTop(engine=FakeEngine(), capability=Capability(), clock_hz=36_100_000),
+            lambda: build_top(36.1),
             ValueError,
             "Clock of 36.1 MHz is not reachable from 12 MHz; the nearest is 36 MHz",
         ),

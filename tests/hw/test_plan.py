@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw.capability import Capability
-from hw.plan import PlanError, make_plan
+from hw.plan import ClassifierPlace, PlanError, make_plan
 from model.network import Classifier, Conv, Identity, Network, Projection, validate
 from tests.hw.engine.helpers import plans, record_address
 
@@ -317,3 +317,52 @@ def test_unpack_records():
     assert record_address(plan, 1, 0, 0) == capability.records_per_word * plan.word_address(
         plan.layers[0].place
     )
+
+
+def test_classifier_elsewhere():
+    """Words left free are zeros; the entry says where it is; nothing else changes."""
+    for plan in plans(6, 2300):
+        network, capability = plan.network, plan.capability
+        moved = make_plan(network, capability, ClassifierPlace(weights=5, parameters=3))
+        before, after = plan.layers[-1].fields, moved.layers[-1].fields
+        changed = {"weights": before["weights"] + 5, "parameters": before["parameters"] + 3}
+        assert after == before | changed
+        assert [layer.fields for layer in moved.layers[:-1]] == [
+            layer.fields for layer in plan.layers[:-1]
+        ]
+        assert moved.layers[-1].weight_words == plan.layers[-1].weight_words
+        assert moved.memory["weights"][0] == plan.memory["weights"][0] + 5
+        assert moved.memory["parameters"][0] == plan.memory["parameters"][0] + 3
+        for name, gap in (
+            ("weights", 5 * capability.bus_words_per_weight_word),
+            ("parameters", 6),
+        ):
+            first = before[name] * gap // {"weights": 5, "parameters": 3}[name]
+            old, new = getattr(plan, name), getattr(moved, name)
+            assert (new[:first] == old[:first]).all()
+            assert (new[first : first + gap] == 0).all()
+            assert (new[first + gap :] == old[first:]).all()
+        assert moved.cycles == plan.cycles
+
+
+def test_overlapping_tiles():
+    """Three tiles of 8 channels, 2 words apart: what they share is there once."""
+    rows = np.zeros((48, 8), np.int64)
+    for output in range(48):
+        tile, lane = divmod(output, 16)
+        for channel in range(8):
+            rows[output, channel] = (2 * tile + channel + lane) % 3
+    made = network(conv(), classes=48, weights=rows)
+    capability = replace(SMALL, logit_words=64)
+    whole = make_plan(made, capability)
+    plan = make_plan(made, capability, ClassifierPlace(tile_step=2))
+    assert whole.layers[-1].weight_words == 24 and plan.layers[-1].weight_words == 12
+    assert plan.layers[-1].fields == whole.layers[-1].fields | {"tile_step": 2}
+    first = 2 * plan.layers[-1].fields["weights"]
+    tiles = [plan.weights[first + 4 * tile :][:16] for tile in range(3)]
+    assert (np.concatenate(tiles) == whole.weights[first:]).all()
+    rows[20, 3] += 1
+    with pytest.raises(ValueError) as caught:
+        make_plan(network(conv(), classes=48, weights=rows), capability,
+                  ClassifierPlace(tile_step=2))  # fmt: skip
+    assert str(caught.value) == "Tiles of the classifier differ where they overlap, 2 words on"

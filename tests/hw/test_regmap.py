@@ -14,7 +14,16 @@ from hw import regmap
 from hw.bus.export import FORMATS, constants, to_c, to_csv, to_markdown, to_python, to_svd
 from hw.capability import Capability
 from hw.engine.interface import Region
-from hw.regmap import REGISTER_MAP, capability_from_words, capability_words, constant_words
+from hw.regmap import (
+    ENGINE_MAP,
+    REGISTER_MAP,
+    SOC_MAP,
+    capability_from_words,
+    capability_words,
+    constant_words,
+)
+from hw.soc.boot import WATCHDOG_BIT
+from hw.soc.stream import COUNT_BITS
 
 PAGE = Path(regmap.__file__).parents[1] / "docs" / "registers.md"
 
@@ -32,6 +41,45 @@ def test_identity_and_regions():
     ]
     assert REGISTER_MAP.register("ID").offset == 0
     assert REGISTER_MAP.register("STOP_AFTER").reset == 0xFF
+
+
+def test_parts():
+    """The accelerator's registers and those around it are all, each in a block of its own."""
+    base = 0x80
+    names = [one.name for one in ENGINE_MAP.registers + SOC_MAP.registers]
+    assert names == [one.name for one in REGISTER_MAP.registers]
+    for one in ENGINE_MAP.registers:
+        assert one == REGISTER_MAP.register(one.name) and one.offset < base
+    for one in SOC_MAP.registers:
+        assert one.offset + base == REGISTER_MAP.register(one.name).offset
+        assert one.fields == REGISTER_MAP.register(one.name).fields
+    assert ENGINE_MAP.bytes == base and ENGINE_MAP.windows == REGISTER_MAP.windows
+    assert SOC_MAP.windows == () and SOC_MAP.bytes <= base == REGISTER_MAP.bytes // 2
+    assert not any(one.constant for one in SOC_MAP.registers)
+    assert {one.name: one.access for one in REGISTER_MAP.windows} == {
+        "WEIGHTS": "rw", "IMAGE": "wo", "ACTIVATIONS": "ro", "PARAMETERS": "wo", "LAYERS": "wo",
+        "LOGITS": "ro",
+    }  # fmt: skip
+
+
+def test_the_numbers_in_the_map_are_the_hardwares():
+    """Times and widths that the documentation of a field says."""
+    fields = {
+        (one.name, field.name): field for one in REGISTER_MAP.registers for field in one.fields
+    }
+    assert fields["DMA", "WORDS"].width == COUNT_BITS
+    target = fields["DMA_TARGET", "WORD"]
+    last = REGISTER_MAP.windows[-1]
+    assert 4 << target.width == last.base + 3 * last.size  # all eight windows' range
+    assert f"2 ** {WATCHDOG_BIT} cycles" in fields["BOOT", "ALIVE"].doc
+
+
+def test_every_data_field_has_a_pulse():
+    """A `wo` field of several bits means something only in the cycle of a pulse beside it."""
+    for one in REGISTER_MAP.registers:
+        given = [field for field in one.fields if field.access == "wo" and field.width > 1]
+        pulses = [field for field in one.fields if field.access == "wo" and field.width == 1]
+        assert not given or pulses, one.name
 
 
 def test_python_c_and_map_agree():
@@ -142,12 +190,15 @@ def test_capability_round_trip():
     )  # fmt: skip
     words = constant_words(capability=capability, clock_hz=36_000_000)
     assert set(words) == {one.name for one in REGISTER_MAP.registers if one.constant}
-    assert words["ID"] == 0x4448414D and words["VERSION"] == 0x1_0000
+    assert words["ID"] == 0x4448414D and words["VERSION"] == 0x2_0000 == REGISTER_MAP.version
     assert words["CLOCK_HZ"] == 36_000_000
     assert words["ARRAY"] == 0x0101_0020
     assert capability_from_words(words) == capability
-    board = Capability()
-    assert capability_from_words(capability_words(board), family="ice40") == board
+    board = Capability(weight_words=14336, processor_words=2048)
+    # The processor's words are no network's: a host sees only what is left.
+    assert capability_from_words(capability_words(board), family="ice40") == dataclasses.replace(
+        board, processor_words=0
+    )
 
 
 def test_capability_that_no_engine_has():
@@ -186,5 +237,6 @@ def test_command_line_errors(tmp_path):
 def test_every_capability_is_told():
     """A parameter of the engine that has no register would be lost on the way to the host."""
     told = {field.name.lower() for one in REGISTER_MAP.registers for field in one.fields}
-    missing = {one.name for one in dataclasses.fields(Capability)} - told - {"family"}
+    untold = {"family", "processor_words"}  # no network depends on them
+    missing = {one.name for one in dataclasses.fields(Capability)} - told - untold
     assert not missing

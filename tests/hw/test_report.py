@@ -1,4 +1,4 @@
-"""`hw.report`, `hw.report_html`, `hw.image`: what they say, and what they refuse."""
+"""`hw.report`, `hw.report_html`: what they say, and what they refuse."""
 
 import io
 import json
@@ -12,7 +12,6 @@ from rich.console import Console
 from hw.boards import find_board
 from hw.capability import Capability
 from hw.flow import Layout, PathStep
-from hw.image import ImageError, describe_image, pack_image, unpack_image
 from hw.report import make_plan_report, make_report, print_plan, print_summary
 from hw.report_html import render_html
 
@@ -198,54 +197,3 @@ def test_bars_are_in_proportion():
     html = render_html(report())
     svg = html[html.index("<svg") : html.index("</svg>")]
     assert re.findall(r'width="([\d.]+)" height="16"', svg) == ["240.0", "480.0"]
-
-
-REGIONS = {"weights": [0, 1, 0xFFFF_FFFF], "layers": [], "parameters": [7]}
-
-
-def test_image_round_trip():
-    regions, sha256 = unpack_image(pack_image(REGIONS, SHA256))
-    assert {name: words.tolist() for name, words in regions.items()} == REGIONS
-    assert sha256 == SHA256
-
-
-def test_image_description():
-    described = json.loads(describe_image(pack_image(REGIONS, SHA256)))
-    assert described["network_sha256"] == SHA256
-    names = [region["name"] for region in described["regions"]]
-    assert names == ["weights", "layers", "parameters"]
-    assert described["regions"][0] == {
-        "name": "weights",
-        "offset": 48 + 3 * 28 + 4,
-        "words": 3,
-        "crc32": described["regions"][0]["crc32"],
-    }
-
-
-def test_every_damaged_byte_of_an_image_is_noticed():
-    image = pack_image(REGIONS, SHA256)
-    for index in range(len(image)):
-        damaged = bytearray(image)
-        damaged[index] ^= 0x10
-        with pytest.raises(ImageError):
-            unpack_image(bytes(damaged))
-
-
-def test_every_truncation_of_an_image_is_noticed():
-    image = pack_image(REGIONS, SHA256)
-    for length in range(len(image)):
-        with pytest.raises(ImageError):
-            unpack_image(image[:length])
-
-
-def test_image_of_a_newer_version():
-    image = bytearray(pack_image(REGIONS, SHA256))
-    image[8] = 2
-    with pytest.raises(ImageError, match="has version 2, but version 1 is understood"):
-        unpack_image(bytes(image))
-
-
-@pytest.mark.parametrize("name", ["", "a name of 17 chars"])
-def test_region_names(name):
-    with pytest.raises(ValueError, match="Region name must be 1 to 16 characters long"):
-        pack_image({name: [1]}, SHA256)

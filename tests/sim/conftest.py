@@ -9,14 +9,14 @@ from tests.sim.helpers import GENERIC, LARGE
 
 @pytest.fixture(scope="session")
 def generic_model():
-    """The engine of inferred memories and multipliers; a fast UART (4 cycles a bit)."""
-    return compile_model(GENERIC, baud=9_000_000)
+    """The engine of inferred memories and multipliers."""
+    return compile_model(GENERIC)
 
 
 @pytest.fixture(scope="session")
 def large_model():
     """Eight lanes, groups of up to 16."""
-    return compile_model(LARGE, baud=9_000_000)
+    return compile_model(LARGE)
 
 
 @pytest.fixture(scope="session")

@@ -31,17 +31,17 @@ def faulty(pattern, replacement):
     "edit",
     [
         # The first adder of the array becomes a subtractor.
-        faulty(r"(module \\core\.device\.engine\.array[^+]*?assign [^;]*?) \+ ", r"\1 - "),
+        faulty(r"(module \\device\.engine\.array[^+]*?assign [^;]*?) \+ ", r"\1 - "),
         # The requantiser's comparison with the maximum turns around.
         faulty(
-            r"(module \\core\.device\.engine\.drain(?:\$\d+)?\.requantiser .*?) > maximum",
+            r"(module \\device\.engine\.drain(?:\$\d+)?\.requantiser .*?) > maximum",
             r"\1 < maximum",
         ),
     ],
     ids=["adder", "comparison"],
 )
 def test_fault_in_the_rtl(tmp_path, edit):
-    model = compile_model(TINY, baud=9_000_000, edit=edit, cache=tmp_path / "cache")
+    model = compile_model(TINY, edit=edit, cache=tmp_path / "cache")
     network = with_golden(small_network())
     result = verify(network, TINY, workdir=tmp_path / "work", model=model)
     assert not result.ok
@@ -126,7 +126,7 @@ def test_events_that_are_missing(generic_model, tmp_path, monkeypatch):
 def test_rtl_that_hangs(tmp_path):
     """The sequencer never hears that a layer is done: an end comes all the same."""
     edit = faulty(r"\.layer_done\([^)]*\)", ".layer_done(1'h0)")
-    model = compile_model(TINY, baud=9_000_000, edit=edit, cache=tmp_path / "cache")
+    model = compile_model(TINY, edit=edit, cache=tmp_path / "cache")
     result = verify(with_golden(small_network()), TINY, workdir=tmp_path / "work", model=model)
     assert result.mismatch is not None
     assert "never got there" in result.mismatch or "did not" in result.mismatch

@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""What the bus tests share: stream and bus testbenches, a UART line, an encoder of UARTBone."""
+"""What the bus tests share: stream and bus testbenches, a UART line, a fake engine."""
 
 import random
 
@@ -10,21 +10,6 @@ from amaranth.lib.wiring import Out
 from amaranth.sim import Simulator
 
 from hw.engine.interface import HostPort
-
-# The protocol as a host writes it, typed independently of `hw.bus.uartbone`.
-WRITE, READ, WRITE_FIXED, READ_FIXED = 1, 2, 3, 4
-
-
-def command(kind, address, length, words=()):
-    """One UARTBone command; `address` counts words."""
-    data = [kind, length, *address.to_bytes(4, "big")]
-    for word in words:
-        data += word.to_bytes(4, "big")
-    return data
-
-
-def words_of(data):
-    return [int.from_bytes(bytes(data[i : i + 4]), "big") for i in range(0, len(data), 4)]
 
 
 def simulate(dut, *, testbenches=(), background=(), deadline=50_000):
@@ -192,11 +177,14 @@ class FakeEngine(wiring.Component):
         m = Module()
         host = self.host
         m.submodules.memory = self.memory
-        write, read = self.memory.write_port(), self.memory.read_port()
+        write, read = self.memory.write_port(granularity=8), self.memory.read_port()
         where = Cat(host.mem_addr[:6], host.mem_region)
+        # Weights by the byte, the others in whole words.
+        mask = host.mem_write_mask | (host.mem_region != 0).replicate(4)
         # Latency 2 in all: in the memory, and in a register behind it.
         m.d.comb += [
-            write.addr.eq(where), write.data.eq(host.mem_write_data), write.en.eq(host.mem_write),
+            write.addr.eq(where), write.data.eq(host.mem_write_data),
+            write.en.eq(host.mem_write.replicate(4) & mask),
             read.addr.eq(where), read.en.eq(1),
         ]  # fmt: skip
         m.d.sync += host.mem_read_data.eq(read.data)

@@ -3,9 +3,12 @@
 import re
 
 import pytest
+from amaranth.hdl import Elaboratable, Module
+from amaranth.lib import wiring
 
 from hw.bus.csr import CSRBank, port_name
 from hw.bus.registers import Field, Register, RegisterMap
+from hw.bus.wishbone import Decoder
 from tests.hw.bus.helpers import Bus, seeded, simulate
 
 
@@ -28,8 +31,9 @@ MAP = RegisterMap(
             field("B", 8, 4, "ro", constant=True),
         ),
         register(
-            "MIXED", 0x20, field("GO", 0, 1, "wo"), field("HALT", 1, 2, "wo"),
-            field("MODE", 4, 4, "rw", reset=5), field("STATE", 16, 8, "ro"),
+            "MIXED", 0x20, field("GO", 0, 1, "wo"), field("HALT", 1, 1, "wo"),
+            field("MODE", 4, 4, "rw", reset=5), field("DATA", 8, 8, "wo"),
+            field("STATE", 16, 8, "ro"),
         ),
         register("SCRATCH", 0x24, field("SCRATCH", 0, 32, "rw", reset=0xDEAD_BEEF)),
         register("VALUE", 0x2C, field("VALUE", 0, 32, "ro")),
@@ -98,12 +102,60 @@ def test_pulses_last_one_cycle():
             seen.append((ctx.get(dut.mixed_go), ctx.get(dut.mixed_halt)))
 
     async def host(ctx):
-        await bus.write(ctx, 8, 0b101)
+        await bus.write(ctx, 8, 0b01)
         await ctx.tick().repeat(4)
-        await bus.write(ctx, 8, 0b010)
-        await bus.write(ctx, 9, 0b111)
+        await bus.write(ctx, 8, 0b10)
+        await bus.write(ctx, 9, 0b11)
+        await bus.write(ctx, 8, 0b11)
+        await bus.transfer(ctx, 8, 0b11, sel=0b0111)  # refused
+        await bus.read(ctx, 8)
         await ctx.tick().repeat(4)
-        assert [one for one in seen if any(one)] == [(1, 2), (0, 1)]
+        assert [one for one in seen if any(one)] == [(1, 0), (0, 1), (1, 1)]
+
+    simulate(dut, testbenches=[host], background=[monitor])
+
+
+class Behind(Elaboratable):
+    """A bank behind a decoder, as in the system: the answer is registered once more."""
+
+    def __init__(self):
+        self.bank = bank()
+        self.decoder = Decoder(addr_width=8, regions={"bank": (0x40, 16)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.bank, m.submodules.decoder = self.bank, self.decoder
+        wiring.connect(m, self.decoder.bank, self.bank.bus)
+        return m
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_data_goes_with_a_pulse(behind):
+    """A `wo` field of several bits holds what was written in the cycle of the pulse."""
+    rng = seeded(6)
+    dut = Behind() if behind else bank()
+    csr = dut.bank if behind else dut
+    bus = Bus(dut.decoder.bus if behind else dut.bus)
+    base = 0x40 if behind else 0
+    pulses = []
+
+    async def monitor(ctx):
+        while True:
+            await ctx.tick()
+            if ctx.get(csr.mixed_go):
+                pulses.append(ctx.get(csr.mixed_data))
+
+    async def host(ctx):
+        sent = []
+        for _ in range(100):
+            word = rng.randrange(1 << 32)
+            await bus.write(ctx, base + 8, word)
+            if word & 1:
+                sent.append(word >> 8 & 0xFF)
+            # It reads 0, and other registers' data are no pulses of it.
+            assert await bus.read(ctx, base + 8) & 0xFF0F == 0
+            await bus.write(ctx, base + 9, rng.randrange(1 << 32) | 1)
+        assert pulses == sent and len(sent) > 20
 
     simulate(dut, testbenches=[host], background=[monitor])
 

@@ -55,7 +55,7 @@ def test_register():
 @pytest.mark.parametrize(
     "changes, text",
     [
-        ({"access": "wo"}, "Access of window W must be ro or rw, not 'wo'"),
+        ({"access": "x"}, "Access of window W must be one of ro, rw, wo, not 'x'"),
         (
             {"size": 0xC0},
             "Window W must be a power of two of bytes at a multiple of its size, not 0xc0 at 0x100",
@@ -89,3 +89,23 @@ def test_map():
         make_map((second, first))
     with fails("Window X must lie at its index, of the common size"):
         make_map((first,), (window, Window(**{**WINDOW, "name": "X", "index": 2, "base": 0x200})))
+
+
+def test_part():
+    """Registers of a range, from offset 0 of their own; the windows stay with the first part."""
+    fields = (Field(**FIELD),)
+    offsets = (0, 0x18, 0x20, 0x28, 0x3C, 0x40)
+    whole = make_map(
+        tuple(Register(name=f"R{one:X}", offset=one, doc="One.", fields=fields) for one in offsets),
+        (Window(**WINDOW),),
+    )
+    low, high = whole.part(0, 0x20), whole.part(0x20, 0x40)
+    assert [(one.name, one.offset) for one in low.registers] == [("R0", 0), ("R18", 0x18)]
+    assert [(one.name, one.offset) for one in high.registers] == [
+        ("R20", 0), ("R28", 8), ("R3C", 0x1C)
+    ]  # fmt: skip
+    assert low.windows == whole.windows and high.windows == ()
+    assert low.bytes == high.bytes == 0x20
+    assert high.register("R28").fields == fields and high.version == whole.version
+    with fails("Part of 64 bytes must begin at a multiple of that, not at 0x20"):
+        whole.part(0x20, 0x44)

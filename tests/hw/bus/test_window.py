@@ -19,7 +19,7 @@ class Bench(wiring.Component):
     def __init__(self):
         self.engine = FakeEngine()
         self.windows = MemoryWindows(
-            readable=range(6), writable=range(5), read_latency=MEMORY_LATENCY
+            readable=range(6), writable=range(5), by_byte=[0], read_latency=MEMORY_LATENCY
         )
         super().__init__({"bus": In(Signature(addr_width=19))})
 
@@ -28,7 +28,7 @@ class Bench(wiring.Component):
         m.submodules.engine, m.submodules.windows = self.engine, self.windows
         wiring.connect(m, wiring.flipped(self.bus), self.windows.bus)
         host, windows = self.engine.host, self.windows
-        for name in ("mem_region", "mem_addr", "mem_write", "mem_write_data"):
+        for name in ("mem_region", "mem_addr", "mem_write", "mem_write_mask", "mem_write_data"):
             m.d.comb += getattr(host, name).eq(getattr(windows, name))
         m.d.comb += windows.mem_read_data.eq(host.mem_read_data)
         return m
@@ -99,12 +99,34 @@ def test_refused_accesses():
 
     async def host(ctx):
         for region, word, sel in (
-            (5, 1, 0b1111), (6, None, 0b1111), (7, 1, 0b1111), (0, 1, 0b0111), (0, 1, 0),
+            (5, 1, 0b1111), (6, None, 0b1111), (7, 1, 0b1111), (1, 1, 0b0111), (4, 1, 0b1110),
+            (2, 1, 0b0001), (3, 1, 0b0000), (5, 1, 0b0001),
         ):  # fmt: skip
             _, error, cycles = await bus.transfer(ctx, word_address(region, 0), word, sel=sel)
             assert error and cycles == 1
 
     simulate(dut, testbenches=[host], background=[monitor])
+
+
+def test_bytes_of_a_region_by_byte():
+    rng = seeded(4)
+    dut = Bench()
+    bus = Bus(dut.bus)
+
+    async def host(ctx):
+        expected = [bytearray(4) for _ in range(FakeEngine.DEPTH)]
+        for _ in range(200):
+            index, sel, word = rng.randrange(8), rng.randrange(16), rng.randrange(1 << 32)
+            _, error, cycles = await bus.transfer(ctx, word_address(0, index), word, sel=sel)
+            assert not error and cycles == 1
+            for byte in range(4):
+                if sel >> byte & 1:
+                    expected[index][byte] = word >> 8 * byte & 0xFF
+            # A read of a part is a read of the word.
+            data, error, _ = await bus.transfer(ctx, word_address(0, index), sel=rng.randrange(16))
+            assert not error and data == int.from_bytes(expected[index], "little")
+
+    simulate(dut, testbenches=[host])
 
 
 @pytest.mark.parametrize("patience", range(1, MEMORY_LATENCY))
@@ -135,6 +157,7 @@ def test_an_abandoned_read_is_forgotten(patience):
         ({"read_latency": "4"}, TypeError, "Read latency must be an integer, not '4'"),
         ({"readable": [8]}, ValueError, "Region must be from 0 to 7, not 8"),
         ({"writable": [-1]}, ValueError, "Region must be from 0 to 7, not -1"),
+        ({"by_byte": [9]}, ValueError, "Region must be from 0 to 7, not 9"),
     ],
 )
 def test_wrong_parameters(parameters, error, text):

@@ -29,6 +29,7 @@ def test_reset_in_mid_frame(share):
 
     async def write(ctx, region, words):
         ctx.set(host.mem_region, region)
+        ctx.set(host.mem_write_mask, 0b1111)
         for address, word in enumerate(words):
             ctx.set(host.mem_addr, address)
             ctx.set(host.mem_write_data, int(word))

@@ -1,7 +1,14 @@
 # amaranth: UnusedElaboratable=no
-"""The engine's memories (generic family) against lists in Python."""
+"""The engine's memories against lists in Python."""
+
+from dataclasses import replace
+
+import pytest
+from amaranth.hdl import Elaboratable, Module
+from amaranth.lib.memory import Memory
 
 from hw.capability import Capability
+from hw.engine import memory
 from hw.engine.memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
 from tests.hw.bus.helpers import seeded, simulate
 
@@ -90,9 +97,41 @@ def test_parameter_memory_is_written_in_halves():
     simulate(dut, testbenches=[bench])
 
 
-def test_weight_memory_is_written_by_bus_words():
+class Spram(Elaboratable):
+    """An SB_SPRAM256KA in place of `Instance`: Lattice TN1314, table 1 and section 3.
+
+    A write-enable bit covers 4 bits. A cycle that writes reads nothing of use.
+    """
+
+    def __init__(self, name, **pins):
+        assert name == "SB_SPRAM256KA"
+        self.pins = pins
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = content = Memory(shape=16, depth=16384, init=[])
+        read, write = content.read_port(), content.write_port(granularity=4)
+        pins = self.pins
+        m.d.comb += [
+            read.addr.eq(pins["i_ADDRESS"]),
+            read.en.eq(~pins["i_WREN"]),
+            write.addr.eq(pins["i_ADDRESS"]),
+            write.data.eq(pins["i_DATAIN"]),
+            write.en.eq(pins["i_MASKWREN"] & pins["i_WREN"].replicate(4)),
+            pins["o_DATAOUT"].eq(read.data),
+        ]
+        return m
+
+
+@pytest.fixture(params=["generic", "ice40"])
+def family(request, monkeypatch):
+    monkeypatch.setattr(memory, "Instance", Spram)
+    return request.param
+
+
+def test_weight_memory_is_written_by_bus_words(family):
     rng = seeded(4)
-    capability = SMALL
+    capability = replace(SMALL, family=family)
     dut = WeightMemory(capability)
     count = capability.bus_words_per_weight_word
     words = [rng.randrange(1 << 32 * count) for _ in range(capability.weight_words)]
@@ -102,6 +141,7 @@ def test_weight_memory_is_written_by_bus_words():
     async def bench(ctx):
         for address, part in parts:
             ctx.set(dut.write, 1)
+            ctx.set(dut.write_mask, 0b1111)
             ctx.set(dut.addr, address)
             ctx.set(dut.write_half, part)
             ctx.set(dut.write_data, words[address] >> 32 * part & 0xFFFF_FFFF)
@@ -111,5 +151,44 @@ def test_weight_memory_is_written_by_bus_words():
             ctx.set(dut.addr, address)
             await ctx.tick()
             assert ctx.get(dut.data) == word
+
+    simulate(dut, testbenches=[bench])
+
+
+def test_weight_memory_is_written_by_bytes(family):
+    """Also the processor's words, behind those of the networks."""
+    rng = seeded(5)
+    capability = replace(SMALL, family=family, weight_words=48, processor_words=16)
+    dut = WeightMemory(capability)
+    size = 4 * capability.bus_words_per_weight_word
+    expected = bytearray(size * capability.weight_depth)
+
+    async def bench(ctx):
+        for index in range(0, len(expected), 4):  # the RTL's first content is not defined
+            expected[index : index + 4] = rng.randbytes(4)
+            ctx.set(dut.write, 1)
+            ctx.set(dut.write_mask, 0b1111)
+            ctx.set(dut.addr, index // size)
+            ctx.set(dut.write_half, index % size // 4)
+            ctx.set(dut.write_data, int.from_bytes(expected[index : index + 4], "little"))
+            await ctx.tick()
+        for _ in range(500):
+            index, mask, data = 4 * rng.randrange(len(expected) // 4), rng.randrange(16), 0
+            for byte in range(4):
+                value = rng.randrange(256)
+                data |= value << 8 * byte
+                if mask >> byte & 1:
+                    expected[index + byte] = value
+            ctx.set(dut.write_mask, mask)
+            ctx.set(dut.addr, index // size)
+            ctx.set(dut.write_half, index % size // 4)
+            ctx.set(dut.write_data, data)
+            await ctx.tick()
+        ctx.set(dut.write, 0)
+        for address in range(capability.weight_depth):
+            ctx.set(dut.addr, address)
+            await ctx.tick()
+            word = expected[address * size : (address + 1) * size]
+            assert ctx.get(dut.data) == int.from_bytes(word, "little"), address
 
     simulate(dut, testbenches=[bench])

@@ -1,0 +1,222 @@
+"""Packs the flash image: bitstream, firmware, network and pictures in the one file of a board.
+
+As `firmware.layout` says and `docs/flash-image.md` explains. `firmware.flash_parse` reads one back.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from firmware.flash_parse import (
+    ERASED,
+    SECTION_BYTES,
+    FlashImage,
+    FlashImageError,
+    Part,
+    capability_crc,
+    parse,
+    target,
+)
+from firmware.layout import (
+    BITSTREAM,
+    BITSTREAM_BYTES,
+    BOOT_BYTES,
+    DIRECTORY,
+    DIRECTORY_WORDS,
+    ENTRY_WORDS,
+    FORMAT_VERSION,
+    MAGIC,
+    SECTIONS,
+    SECTOR_BYTES,
+    Section,
+)
+from firmware.protocol import LABEL_BYTES
+from hw.capability import Capability
+from hw.heads import DevicePlan, make_device_plan
+from hw.regmap import REGISTER_MAP
+from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES
+from model.errors import UserError
+from model.network import Network
+
+__all__ = [
+    "GOLDEN_VECTORS",
+    "MOST_DEMO",
+    "FlashImage",
+    "FlashImageError",
+    "Part",
+    "make_flash_image",
+    "parse",
+]
+
+GOLDEN_VECTORS = 4
+"""Golden vectors taken over from the network file, at most: the self-test of each start."""
+
+MOST_DEMO = 64
+"""Pictures of the stand-alone mode, at most."""
+
+_SYNC = bytes.fromhex("7eaa997e")  # begins an iCE40 bitstream (Lattice TN1248)
+_NAME_BYTES = 32
+
+
+def make_flash_image(
+    *,
+    bitstream: bytes | None,
+    copy: bytes,
+    network: Network,
+    capability: Capability,
+    demo: Sequence[bytes],
+) -> FlashImage:
+    """Pack a flash image. The same input gives the same bytes.
+
+    Parameters
+    ----------
+    bitstream : bytes
+        Packed for iCE40; None: its place stays erased, as a simulated board needs none.
+    copy : bytes
+        One copy of the firmware: boot program, firmware, CRC-32 (`firmware.compile`).
+    network : Network
+        As loaded from its file, with golden vectors.
+    capability : Capability
+        Of the bitstream.
+    demo : sequence of bytes
+        Pictures for the stand-alone mode: height x width x channels bytes each.
+
+    Raises
+    ------
+    UserError
+        Something does not fit, or is missing.
+    ValueError
+        The network was never saved.
+    """
+    if network.sha256 is None:
+        raise ValueError("The network must come from its file, whose SHA-256 names it")
+    if network.golden is None:
+        raise UserError(
+            f"Network {network.name!r} has no golden vectors to test the device with: make them "
+            "with `python -m model.golden FILE --output FILE`"
+        )
+    _check_programs(bitstream, copy)
+    _check_demo(network, demo)
+    plan = make_device_plan(network, capability)
+    golden = network.golden
+    sections = _sections(plan, golden, demo)
+    data = bytearray([ERASED]) * SECTIONS
+    _put(data, BITSTREAM, bitstream or b"")
+    for start in FIRMWARE_COPIES:
+        _put(data, start, copy)
+    entries = []
+    for kind, content in sections.items():
+        if len(content) > SECTION_BYTES:
+            raise UserError(
+                f"Section {kind.name} of {len(content)} bytes cannot be loaded: the device moves "
+                f"at most {SECTION_BYTES} at once"
+            )
+        entries.append((kind, len(data), len(content), zlib.crc32(content), target(kind)))
+        data += content + bytes([ERASED]) * (-len(content) % SECTOR_BYTES)
+    counts = {"golden": min(GOLDEN_VECTORS, len(golden.images)), "demo": len(demo)}
+    _put(data, DIRECTORY, _directory(plan, network.sha256, counts, entries))
+    return replace(parse(bytes(data), capability), why_not=plan.why_not)
+
+
+def _check_programs(bitstream, copy):
+    if bitstream is not None:
+        if len(bitstream) > BITSTREAM_BYTES:
+            raise UserError(
+                f"The bitstream has {len(bitstream)} bytes, the flash has room for "
+                f"{BITSTREAM_BYTES}"
+            )
+        if _SYNC not in bitstream[:1024]:
+            raise UserError("The bitstream is none of an iCE40: its first 1024 bytes lack 7eaa997e")
+    most = BOOT_BYTES + FIRMWARE_BYTES
+    if not BOOT_BYTES < len(copy) <= most:
+        raise UserError(
+            f"A copy of the firmware has more than {BOOT_BYTES} bytes and at most {most}, "
+            f"not {len(copy)}"
+        )
+
+
+def _check_demo(network, demo):
+    size = math.prod(network.input_shape)
+    most = min(MOST_DEMO, SECTION_BYTES // (size + -size % 4))
+    if len(demo) > most:
+        raise UserError(f"{len(demo)} demo pictures are too many: the flash holds at most {most}")
+    largest = 2**network.input_bits - 1
+    for number, picture in enumerate(demo):
+        if len(picture) != size:
+            raise UserError(
+                f"Demo picture {number} has {len(picture)} bytes, the network's input {size}"
+            )
+        if max(picture) > largest:
+            raise UserError(
+                f"Demo picture {number} has the value {max(picture)}, the network's input goes "
+                f"to {largest}"
+            )
+
+
+def _sections(plan, golden, demo):
+    images = [frame.astype(np.uint8).tobytes() for frame in golden.images[:GOLDEN_VECTORS]]
+    return {
+        Section.WEIGHTS: _words(plan.weights),
+        Section.PARAMETERS: _words(plan.parameters),
+        Section.LAYERS: _words(plan.layers),
+        Section.HEADS: _words(plan.heads),
+        Section.GOLDEN_IMAGES: b"".join(_padded(image) for image in images),
+        Section.GOLDEN_LOGITS: golden.logits[:GOLDEN_VECTORS].astype("<i4").tobytes(),
+        Section.DEMO_IMAGES: b"".join(_padded(bytes(picture)) for picture in demo),
+        Section.NAMES: b"".join(_text(name, LABEL_BYTES) for name in plan.network.classes),
+    }
+
+
+def _directory(plan: DevicePlan, sha256: str, counts: dict, entries: list) -> bytes:
+    network = plan.network
+    height, width, channels = network.input_shape
+    digest = struct.unpack("<8I", bytes.fromhex(sha256))
+    name = struct.unpack("<8I", _text(network.name, _NAME_BYTES))
+    values = {
+        "magic": MAGIC,
+        "format_version": FORMAT_VERSION,
+        "bytes": 4 * (len(DIRECTORY_WORDS) + len(ENTRY_WORDS) * len(entries) + 1),
+        "map_version": REGISTER_MAP.version,
+        "capability_crc": capability_crc(plan.capability),
+        **{f"network_hash{index}": word for index, word in enumerate(digest)},
+        **{f"network_name{index}": word for index, word in enumerate(name)},
+        "image_bytes": height * width * channels + -(height * width * channels) % 4,
+        "image_height": height,
+        "image_width": width,
+        "image_channels": channels,
+        "classes": len(network.classes),
+        "features": plan.features,
+        "group_size": plan.group_size,
+        "reach": plan.reach,
+        "classifier_layer": plan.classifier_layer,
+        "learned_weights": plan.learned_weights,
+        "learned_parameters": plan.learned_parameters,
+        **counts,
+        "sections": len(entries),
+    }
+    body = _words([values[word] for word in DIRECTORY_WORDS])
+    body += b"".join(_words(entry) for entry in entries)
+    return body + struct.pack("<I", zlib.crc32(body))
+
+
+def _put(data, start, content):
+    data[start : start + len(content)] = content
+
+
+def _words(words):
+    return np.asarray(words).astype("<u4").tobytes()
+
+
+def _padded(content):
+    return content + bytes(-len(content) % 4)
+
+
+def _text(text, size):
+    """UTF-8 in `size` bytes, cut between characters so that a zero byte ends it."""
+    shown = "".join(one if one.isprintable() else "?" for one in text)
+    cut = shown.encode()[: size - 1].decode(errors="ignore")
+    return cut.encode().ljust(size, b"\0")

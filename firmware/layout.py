@@ -1,0 +1,106 @@
+"""What lies where in the flash, and what the directory says. The one place that says so.
+
+`firmware.flash_image` writes it, the firmware reads it (by the C header that `firmware.header`
+makes), `docs/flash-image.md` describes it.
+"""
+
+from enum import IntEnum
+
+from hw.heads import Head
+
+__all__ = [
+    "BITSTREAM",
+    "BITSTREAM_BYTES",
+    "BOOT_BYTES",
+    "DIRECTORY",
+    "DIRECTORY_BYTES",
+    "DIRECTORY_WORDS",
+    "ENTRY_WORDS",
+    "FORMAT_VERSION",
+    "LEARNED_BYTES",
+    "LEARNED_MAGIC",
+    "LEARNED_SLOTS",
+    "MAGIC",
+    "SECTIONS",
+    "SECTOR_BYTES",
+    "Head",
+    "Section",
+]
+
+SECTOR_BYTES = 4096
+"""What the flash erases at once (W25Q128JV, section 8.2.14)."""
+
+BITSTREAM = 0
+BITSTREAM_BYTES = 0x2_0000
+"""Room for the bitstream; the copies of the firmware follow (`hw.soc.memory`)."""
+
+BOOT_BYTES = 0x200
+"""Each copy begins with so many bytes of the program that starts the firmware, from flash."""
+
+DIRECTORY = 0x2_8000
+DIRECTORY_BYTES = SECTOR_BYTES
+
+LEARNED_SLOTS = (0x2_9000, 0x2_C000)
+LEARNED_BYTES = 3 * SECTOR_BYTES
+"""Two places for the learned classes, written in turn."""
+
+SECTIONS = 0x3_0000
+"""Sections of the network begin here, each at a sector."""
+
+MAGIC = 0x464E_5344
+"""DSNF, of the directory."""
+
+FORMAT_VERSION = 1
+
+LEARNED_MAGIC = 0x4C4E_5344
+"""DSNL, of a slot of learned classes: magic, sequence number, first two words of the network's
+hash, number of classes, number of features; for each class its label (16 bytes), its number of
+images, its sums (u32 a feature); the CRC-32 of all before."""
+
+DIRECTORY_WORDS = (
+    "magic",
+    "format_version",
+    "bytes",  # of the directory, its CRC-32 at the end included
+    "map_version",  # hw.regmap.REGISTER_MAP.version
+    "capability_crc",  # CRC-32 of the capability registers ARRAY to LOGIT_WORDS, as bytes
+    *(f"network_hash{word}" for word in range(8)),  # SHA-256 of the network file
+    *(f"network_name{word}" for word in range(8)),  # UTF-8, filled with zero bytes
+    "image_bytes",  # of one image, a multiple of 4
+    "image_height",
+    "image_width",
+    "image_channels",
+    "classes",
+    "features",  # channels of the classifier's input; 0: this network cannot learn
+    "group_size",  # of the classifier's input
+    "reach",  # largest sum of one feature: pixels of the classifier's input x largest value
+    "classifier_layer",  # its index: where a head's entry is written
+    "learned_weights",  # byte address of the weights of the learned head
+    "learned_parameters",  # byte address of its parameters, which the features' head shares
+    "golden",  # vectors
+    "demo",  # images
+    "sections",  # entries that follow
+)
+"""The directory's words, in order; then the entries of sections, then its CRC-32."""
+
+ENTRY_WORDS = ("kind", "offset", "bytes", "crc", "target")
+"""An entry: `Section`, flash address, bytes (a multiple of 4), CRC-32, and the byte address on the
+bus that it is copied to (0: none)."""
+
+
+class Section(IntEnum):
+    """Kinds of sections."""
+
+    WEIGHTS = 1
+    """Weight words of the network and of all heads, with zeros for the learned head's."""
+    PARAMETERS = 2
+    """Parameter words, likewise."""
+    LAYERS = 3
+    """Layer table; the classifier's entry is that of `Head.CLASSES`."""
+    HEADS = 4
+    """The classifier's layer table entries for each `Head`, one word for each 16 bits."""
+    GOLDEN_IMAGES = 5
+    GOLDEN_LOGITS = 6
+    """i32 a class, for each golden image."""
+    DEMO_IMAGES = 7
+    NAMES = 8
+    """Names of the classes, 16 bytes each."""

@@ -1,0 +1,8 @@
+"""The simulated board: the whole system on chip as RTL, with its flash, UART, lights and buttons.
+
+`python -m sim.board` for people; `start` for tests and for the host tool's `--port sim`.
+"""
+
+from sim.board.board import Board, start
+
+__all__ = ["Board", "start"]

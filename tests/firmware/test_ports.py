@@ -1,0 +1,289 @@
+import errno
+import fcntl
+import os
+import re
+import sys
+import types
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import serial
+from serial.tools import list_ports
+
+from firmware import ports
+from firmware.link import Link, LinkError, NoAnswer
+from firmware.ports import RULE, connect, find_port, listen, open_serial, rates
+from model.errors import UserError
+from tests.firmware.fake import FakeDevice, MemoryPort, pseudo_terminal
+
+
+def fails(text, kind=LinkError):
+    return pytest.raises(kind, match=f"^{re.escape(text)}$")
+
+
+def port(device, vid=0x0403, pid=0x6010, location=None, product="iCEBreaker V1.0e", serial=None):
+    return types.SimpleNamespace(
+        device=device, vid=vid, pid=pid, location=location, product=product, serial_number=serial
+    )
+
+
+LINUX = [port("/dev/ttyUSB0", location="1-2:1.0"), port("/dev/ttyUSB1", location="1-2:1.1")]
+MAC = [port("/dev/cu.usbserial-ib1230"), port("/dev/cu.usbserial-ib1231")]
+WINDOWS = [port("COM11", serial="ib123A"), port("COM4", serial="ib123B")]
+OTHER = [port("/dev/ttyACM0", vid=0x2341, pid=0x43), port("/dev/ttyS0", vid=None, pid=None)]
+# Another board with the same chip.
+SAME_CHIP = [
+    port("/dev/ttyUSB2", location="1-3:1.0", product="Dual RS232-HS"),
+    port("/dev/ttyUSB3", location="1-3:1.1", product="Dual RS232-HS"),
+]
+
+
+@pytest.mark.parametrize("found, expected", [
+    (LINUX + OTHER, "/dev/ttyUSB1"),
+    (OTHER + LINUX[::-1] + SAME_CHIP, "/dev/ttyUSB1"),
+    (SAME_CHIP, "/dev/ttyUSB3"),
+    (MAC, "/dev/cu.usbserial-ib1231"),
+    (WINDOWS, "COM4"),
+])  # fmt: skip
+def test_find_port(found, expected, monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: found)
+    assert find_port() == expected
+
+
+TWO = [*LINUX, port("/dev/ttyUSB5", location="1-4.2:1.1")]
+
+
+@pytest.mark.parametrize("found, text", [
+    ([], "No 1BitSquared iCEBreaker found on USB (serial ports of this machine: none): plug it in, "
+     "name a port with --port, or use the simulated board with --port sim"),
+    (OTHER, "No 1BitSquared iCEBreaker found on USB (serial ports of this machine: /dev/ttyACM0, "
+     "/dev/ttyS0): plug it in, name a port with --port, or use the simulated board with --port "
+     "sim"),
+    (TWO, "2 boards found, at /dev/ttyUSB1, /dev/ttyUSB5: choose one with --port"),
+    (LINUX[:1], "The board's USB chip shows only /dev/ttyUSB0, not its second port: plug it in "
+     "anew, or name a port with --port"),
+])  # fmt: skip
+def test_no_port_found(found, text, monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: found)
+    with fails(text), connect("auto"):
+        pass
+
+
+def test_rates():
+    assert rates() == [6_000_000, 12_000_000, 8_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000]
+
+
+def test_missing_port_lists_ports(monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: LINUX[::-1])
+    with fails("No port /dev/none; ports of this machine: /dev/ttyUSB0, /dev/ttyUSB1"):
+        open_serial("/dev/none", baud=115_200)
+    monkeypatch.setattr(list_ports, "comports", list)
+    with fails("No port /dev/none; ports of this machine: none"):
+        open_serial("/dev/none", baud=115_200)
+
+
+def refusing(monkeypatch, number):
+    def refuse(*_, **__):
+        raise serial.SerialException(number, os.strerror(number))
+
+    monkeypatch.setattr(serial, "serial_for_url", refuse)
+
+
+def test_other_failures(monkeypatch, tmp_path):
+    path = tmp_path / "port"
+    path.touch()
+    refusing(monkeypatch, errno.EIO)
+    with fails(f"Port {path} cannot be opened: [Errno 5] Input/output error"):
+        open_serial(str(path), baud=115_200)
+
+
+def test_no_permission_names_the_group(monkeypatch, tmp_path):
+    import grp
+
+    refusing(monkeypatch, errno.EACCES)
+    monkeypatch.setattr(grp, "getgrgid", lambda number: types.SimpleNamespace(gr_name="dialout"))
+    with fails(f"No permission for {tmp_path}: join its group with `sudo usermod -aG dialout $USER`"
+               ", and log in anew"):  # fmt: skip
+        open_serial(str(tmp_path), baud=115_200)
+
+
+def test_no_permission_names_the_udev_rule(monkeypatch, tmp_path):
+    import grp
+
+    refusing(monkeypatch, errno.EACCES)
+    monkeypatch.setattr(grp, "getgrgid", lambda number: types.SimpleNamespace(gr_name="root"))
+    with fails(
+        f"No permission for {tmp_path}: run `echo '{RULE}' | sudo tee "
+        "/etc/udev/rules.d/53-icebreaker.rules && sudo udevadm control --reload && sudo udevadm "
+        "trigger`, and plug the board in anew"
+    ):
+        open_serial(str(tmp_path), baud=115_200)
+    assert "0403" in RULE and "6010" in RULE and "'" not in RULE
+
+
+@pytest.mark.parametrize("number", [errno.EBUSY, errno.EAGAIN])
+def test_busy(monkeypatch, number):
+    refusing(monkeypatch, number)
+    with fails("Port /dev/ttyUSB1 is in use by another program: end it first"):
+        open_serial("/dev/ttyUSB1", baud=115_200)
+
+
+def test_busy_for_real():
+    """A port is one program's alone: a second one is told so."""
+    with pseudo_terminal(FakeDevice()) as name:
+        other = os.open(name, os.O_RDWR | os.O_NOCTTY)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with fails(f"Port {name} is in use by another program: end it first"), connect(name):
+            pass
+        os.close(other)
+
+
+def test_rate_that_the_port_does_not_have(monkeypatch):
+    def refuse(*_, **__):
+        raise ValueError("Not a valid baudrate: 7")
+
+    monkeypatch.setattr(serial, "serial_for_url", refuse)
+    with fails("Port /dev/ttyA cannot be opened at 7 baud: Not a valid baudrate: 7"):
+        open_serial("/dev/ttyA", baud=7)
+
+
+def test_port_over_a_loop_is_no_device(monkeypatch):
+    """pyserial's loop:// sends back what is sent: bytes, but no answer."""
+    with pytest.raises(NoAnswer, match="bytes came that are no answer"):
+        with connect("loop://", baud=1_000_000, timeout=0.05):
+            pass
+
+
+def test_a_device_at_a_pseudo_terminal():
+    """Through pyserial and the operating system; unplugged in the middle."""
+    with pseudo_terminal(FakeDevice()) as name:
+        with connect(name) as device:
+            assert device.info.network_name == "tiny"
+            assert device.link.slowness == ports.SIMULATED_SLOWNESS
+            assert (device.link.timeout, device.link.tries) == (1.0, 3)
+            image = bytes(range(72))
+            for result in device.classify([image] * 20):
+                assert result.logits == [byte - 100 for byte in range(14)]
+
+
+def test_unplugged():
+    with ExitStack() as stack:
+        name = stack.enter_context(pseudo_terminal(FakeDevice()))
+        with connect(name) as device:
+            stack.close()
+            with pytest.raises(
+                LinkError, match=f"^Port {name} failed: .*; was the board unplugged"
+            ):
+                device.read_info()
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Makes `connect("fake")` open memory ports to a device; gives (list of ports, setter)."""
+    made = []
+
+    def use(device):
+        def open_link(name, *, baud, **options):
+            made.append(MemoryPort(device, baud=baud))
+            return Link(made[-1], name=name, baud=baud, **options)
+
+        monkeypatch.setattr(ports, "open_link", open_link)
+        return made
+
+    return use
+
+
+def test_other_rates_are_tried(opened):
+    made = opened(FakeDevice(baud=3_000_000))
+    with connect("fake", timeout=0.02) as device:
+        assert device.link.baud == 3_000_000
+        assert device.link.timeout == 0.02 and device.link.tries == 3
+    assert [one.baud for one in made] == [6_000_000, 12_000_000, 8_000_000, 4_000_000, 3_000_000]
+    assert all(one.closed for one in made)
+    assert [len(one.sent) for one in made] == [3, 1, 1, 1, 1]
+
+
+def test_a_given_rate_is_the_only_one(opened):
+    made = opened(FakeDevice(baud=3_000_000))
+    with pytest.raises(NoAnswer, match=r"^No answer to INFO on fake at 1000000 baud, 3 x 0.0201 s"):
+        with connect("fake", baud=1_000_000, timeout=0.02):
+            pass
+    assert len(made) == 1 and made[0].closed
+
+
+def test_no_rate_answers(opened, monkeypatch):
+    monkeypatch.setattr(ports, "_PROBE_SECONDS", 0.01)
+    made = opened(FakeDevice(dead=True))
+    with pytest.raises(NoAnswer) as caught:
+        with connect("fake", timeout=0.02):
+            pass
+    assert str(caught.value) == (
+        "No answer to INFO on fake at 6000000 baud, 3 x 0.02 s: nothing came: the board has no "
+        "bitstream, or another one; press its reset button or flash the board anew with `python -m "
+        "firmware flash --board icebreaker` (nor was there an answer at 12000000, 8000000, 4000000,"
+        " 3000000, 2000000, 1000000 baud)"
+    )
+    assert len(made) == 7 and all(one.closed for one in made)
+
+
+def test_alarm_ends_the_search(opened):
+    made = opened(FakeDevice(alarm=True))
+    with pytest.raises(NoAnswer, match="^The firmware on fake does not start"):
+        with connect("fake", timeout=0.02):
+            pass
+    assert len(made) == 1
+
+
+def test_another_protocol_ends_the_search(opened):
+    made = opened(FakeDevice(protocol=9))
+    with pytest.raises(UserError, match="^The device speaks version 9"):
+        with connect("fake", timeout=0.02):
+            pass
+    assert len(made) == 1 and made[0].closed
+
+
+@pytest.mark.parametrize("violations, said", [
+    ([], ""),
+    (["too fast", "x"], "warning: the simulated board saw 2 violations, the first being: too "
+     "fast\n"),
+])  # fmt: skip
+def test_simulated_board(violations, said, monkeypatch, tmp_path, capsys):
+    """`--port sim` starts the simulated board with the flash image, and ends it."""
+    events = []
+
+    @contextmanager
+    def start(flash, *, in_place, wait, progress):
+        assert in_place and wait
+        with pseudo_terminal(FakeDevice()) as name:
+            events.append(("start", flash))
+            progress("Compiling")
+            yield types.SimpleNamespace(port=name, violations=violations)
+            events.append("end")
+
+    monkeypatch.setitem(sys.modules, "sim.board", types.SimpleNamespace(start=start))
+    image = tmp_path / "flash.bin"
+    image.touch()
+    with connect("sim", flash=image) as device:
+        assert device.info.network_name == "tiny"
+    assert events == [("start", image), "end"]
+    assert capsys.readouterr().err == "Compiling\n" + said
+
+
+def test_listening_sends_nothing(opened):
+    end = FakeDevice()
+    made = opened(end)
+    said = []
+    with listen("fake", on_text=said.append) as link:
+        made[0].say(b"\0hello\n\0")
+        link.listen(0.01)
+    assert said == ["hello"] and made[0].sent == [] and made[0].closed
+    assert made[0].baud == 6_000_000
+    with listen("fake", baud=115_200, on_text=said.append):
+        assert made[1].baud == 115_200
+
+
+def test_simulated_board_without_flash(tmp_path):
+    with fails(f"No flash image {tmp_path}/none.bin for the simulated board: make one with `python "
+               "-m firmware flash --board icebreaker --image-only`", UserError):  # fmt: skip
+        with connect("sim", flash=tmp_path / "none.bin"):
+            pass
