@@ -409,12 +409,14 @@ static uint32_t execute(uint32_t bytes) {
 void protocol_receive(void) {
   uint32_t count = device.skip ? TOO_MANY : 0;
   uint32_t crc = 0; /* the last four bytes: the frame's own */
+  uint32_t most;    /* bytes of which the processor takes each; as long as the FIFO has room for */
   uint32_t token = 0;
   WRITE(CRC_FEED, MASK(CRC_FEED, CLEAR));
   if (!device.skip) {
     token = take_head(&count);
     crc = device.request.data[0];
   }
+  most = device.request.command == COMMAND_WRITE ? TOO_MANY : count + LABEL_BYTES;
   while (!(token & LATE)) {
     if (count == TOO_MANY && token == 0) {
       token = move(DHAM_ACTIVATIONS_BASE, DMA_MOST_WORDS);
@@ -426,6 +428,9 @@ void protocol_receive(void) {
     }
     crc = crc >> 8 | token << 24;
     device.request.bytes[count++] = (uint8_t)token;
+    if (count > most) {
+      count = TOO_MANY;
+    }
     token = 0;
   }
   if (token & LATE) {

@@ -38,6 +38,7 @@ class Board:
         self._file = file
         self._control: socket.socket | None = None
         self._last: dict = {}
+        self._content: bytes | None = None  # of the flash, once stopped
         control = folder / "control"
         self._process = subprocess.Popen(
             [program.path, f"--flash={file}", f"--control={control}", "--until-eof", *options],
@@ -100,8 +101,8 @@ class Board:
         return self.status()["leds"]
 
     def flash(self) -> bytes:
-        """What the flash holds now; bytes behind the last are erased (0xFF)."""
-        return self._file.read_bytes()
+        """What the flash holds, or held at the stop; bytes behind the last are erased (0xFF)."""
+        return self._file.read_bytes() if self._content is None else self._content
 
     def power_cycle(self, *, flash: bytes | Path | None = None, cut: int | None = None) -> None:
         """Power off, as suddenly as that, and on again; with another content of the flash.
@@ -170,8 +171,7 @@ class Board:
         self._process.stdout.close()
         assert self._process.stderr is not None
         self._process.stderr.close()
-        if self._file.parent == self._folder:
-            self._last["flash"] = None
+        self._content = self._file.read_bytes()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 

@@ -447,7 +447,7 @@ def test_a_repeated_request_is_not_executed_again(device):
 
 
 def test_frames_of_a_wrong_length_are_no_repeats_of_each_other(device):
-    for command in (Command.CLASSIFY, Command.LEARN, Command.WRITE, 99):
+    for command in (Command.INFO, Command.CLASSIFY, Command.LEARN, Command.FORGET, 99):
         for size in (300, 300, 301, 4000):
             status, _, _ = device.ask(command, 0, bytes(size))  # asks for its sequence number
             assert status == (Status.UNKNOWN_COMMAND if command == 99 else Status.WRONG_LENGTH)

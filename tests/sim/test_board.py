@@ -621,6 +621,7 @@ def test_ends_with_its_owner(tmp_path):
 def test_stopped(board):
     one, port = board(image("1: j 1b"))
     assert one.stop() == 0
+    assert one.flash() == image("1: j 1b")
     assert one.stop() == 0
     assert one.status()["violations"] == []
     with pytest.raises(UserError, match="^The simulated board is stopped$"):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from firmware.client import Device
+from firmware.frames import request
 from firmware.link import Link, NoAnswer
 from firmware.ports import SIMULATED_SLOWNESS, open_serial
 from firmware.protocol import Command, Counter
-from hw.regmap import IDENTITY
+from hw.regmap import IDENTITY, REGISTER_MAP
 from tests.system.helpers import BAUD, Session, coloured, logits_of
 
 IMAGES = [coloured(name, seed) for seed, name in enumerate(("red", "green", "blue"))]
@@ -84,19 +85,18 @@ def quiet(board):
 
 def link_over(port, *, tries=20):
     """A link that does not wait long: a reply takes 0.05 to 0.3 s of simulation."""
-    return Link(port, baud=BAUD, timeout=0.7, tries=tries)
+    return Link(port, baud=BAUD, timeout=0.5, tries=tries)
 
 
-def check_everything(device, network, rounds=1):
-    """Requests of each kind whose answer is known."""
+def check_some(device, network):
+    """Requests whose answer is known."""
+    decisions = list(device.classify([image.tobytes() for image in IMAGES]))
     logits = logits_of(network, IMAGES)
-    for _ in range(rounds):
-        decisions = list(device.classify([image.tobytes() for image in IMAGES]))
-        assert [one.logits for one in decisions] == logits.tolist()
-        assert [one.decision for one in decisions] == np.argmax(logits, 1).tolist()
-        assert device.class_names() == list(network.classes)
-        assert device.read(0, 1) == [IDENTITY]
-        assert device.read_info().network_hash == network.sha256
+    assert [one.logits for one in decisions] == logits.tolist()
+    assert [one.decision for one in decisions] == np.argmax(logits, 1).tolist()
+    assert device.class_names() == list(network.classes)
+    assert device.read(0, 1) == [IDENTITY]
+    assert device.info.network_hash == network.sha256
 
 
 def answers_at_once(session):
@@ -109,11 +109,11 @@ def answers_at_once(session):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_noise(quiet, network, fault):
-    """With a fault every 250 bytes or so, all requests get their right answer in the end."""
-    port = NoisyPort(quiet.port, fault, seed=5, rarity=250)
+    """With a fault every 300 bytes or so, all requests get their right answer in the end."""
+    port = NoisyPort(quiet.port, fault, seed=5, rarity=300)
     link = link_over(port)
-    check_everything(Device(link), network)
-    assert port.faults >= 3
+    check_some(Device(link), network)
+    assert port.faults >= 2
     answers_at_once(quiet)
 
 
@@ -122,7 +122,10 @@ def test_noise(quiet, network, fault):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_much_noise(quiet, network, fault, seed):
     port = NoisyPort(quiet.port, fault, seed=seed, rarity=100)
-    check_everything(Device(link_over(port, tries=60)), network, rounds=5)
+    device = Device(link_over(port, tries=60))
+    for _ in range(8):
+        check_some(device, network)
+        device.read_info()
     assert port.faults >= 20
     answers_at_once(quiet)
 
@@ -133,7 +136,7 @@ def test_noise_between_frames(quiet, network):
     for size in (1, 20, 400):
         quiet.port.write(rng.randbytes(size))
         answers_at_once(quiet)
-    check_everything(quiet.device(), network)
+    check_some(quiet.device(), network)
 
 
 def test_a_lost_reply_learns_once(quiet):
@@ -168,7 +171,7 @@ def test_wrong_rate_for_a_while(image, network, divisor):
             Device(link)
         session.wait(lambda status: status["queued"] == 0)
         session.board.set_divisor(0)
-        check_everything(answers_at_once(session), network)
+        check_some(answers_at_once(session), network)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
@@ -188,7 +191,7 @@ def test_unplugged_in_a_frame(image, network, share):
         session.link = Link(session.port, baud=BAUD, slowness=SIMULATED_SLOWNESS, tries=1)
         device = session.device()
         assert session.link.repeats == 0
-        check_everything(device, network)
+        check_some(device, network)
 
 
 def test_flood(quiet, network):
@@ -203,15 +206,18 @@ def test_flood(quiet, network):
     device = Device(link_over(quiet.port))
     assert device.counters()[Counter.OVERRUNS] > before
     assert device.class_names(learned=True) == ["flooded"]
-    check_everything(answers_at_once(quiet), network)
+    check_some(answers_at_once(quiet), network)
     device.forget()
 
 
 def test_a_host_that_does_not_read(quiet, network):
-    """More replies than the system's buffers hold; then whatever is left is told from replies."""
-    for _ in range(60):
-        quiet.send(Command.INFO)
-    link = Link(quiet.port, baud=BAUD, slowness=SIMULATED_SLOWNESS, tries=2)
-    device = Device(link)
-    check_everything(device, network)
-    assert link.strays > 0
+    """Replies pile up, as for a host that hangs; then they are told from what is asked now."""
+    address = REGISTER_MAP.window("WEIGHTS").base.to_bytes(4, "little")
+    for _ in range(25):
+        quiet.port.write(
+            request(Command.READ, 7, 32, address) + request(Command.READ, 8, 1, address)
+        )
+    quiet.wait(lambda status: status["queued"] == 0)
+    link = Link(quiet.port, baud=BAUD, slowness=SIMULATED_SLOWNESS)
+    check_some(Device(link), network)
+    assert link.strays > 20
