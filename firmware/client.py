@@ -109,7 +109,7 @@ class Device:
 
         A device whose names are damaged classifies all the same: then they are numbers.
         """
-        count = self.info.learned if learned else self.info.classes
+        count = self.read_info().learned if learned else self.info.classes
         names: list[str] = []
         while len(names) < count:
             first = len(names) + (_LEARNED_NAMES if learned else 0)
