@@ -170,7 +170,7 @@ _SOC_REGISTERS = (
         _pulse("CLEAR", 9, "Write 1: begin a CRC."),
     )),
     ("DMA_TARGET", 0xA0, "Where the DMA writes next.", (
-        _given("WORD", 0, 20, "Word address on the bus: byte address / 4."),
+        _given("WORD", 0, 20, "Word address on the bus, byte address / 4: of a window."),
         _pulse("LOAD", 20, "Write 1: take WORD."),
     )),
     ("DMA", 0xA4, "Moves words from the stream to the bus, also while a frame runs.", (

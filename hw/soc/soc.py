@@ -96,7 +96,9 @@ class Soc(wiring.Component):
         m.submodules.processor = processor = Processor(reset_address=start)
         m.submodules.boot = boot = Boot()
         m.submodules.flash = flash = FlashController()
-        m.submodules.stream = dma = StreamDMA(addr_width=ADDRESS_WIDTH)
+        # A damaged boot program may say any target: the DMA never writes a register.
+        windows = REGISTER_MAP.windows[0].base // 4
+        m.submodules.stream = dma = StreamDMA(addr_width=ADDRESS_WIDTH, base=windows)
         m.submodules.arbiter = arbiter = Arbiter(addr_width=ADDRESS_WIDTH)
         wiring.connect(m, device.soc, csr.bus)
         wiring.connect(m, processor.bus, arbiter.processor)

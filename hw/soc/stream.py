@@ -97,6 +97,13 @@ class StreamDMA(wiring.Component):
     bytes are written to the bus, the first in bits 7 to 0. An end of frame is never taken by the
     DMA: it waits in front of it, and the processor sees both.
 
+    Parameters
+    ----------
+    addr_width : int
+        Bits of the bus's word address.
+    base : int
+        Bits that are set in every address: whatever the target says, nothing else is written.
+
     Members
     -------
     i : In(stream.Signature(Token()))
@@ -124,8 +131,9 @@ class StreamDMA(wiring.Component):
         To the subordinates; writes only.
     """
 
-    def __init__(self, *, addr_width):
+    def __init__(self, *, addr_width, base=0):
         self._addr_width = addr_width
+        self._base = base
         super().__init__({
             "i": In(stream.Signature(Token())),
             "head": Out(Token()),
@@ -203,7 +211,7 @@ class StreamDMA(wiring.Component):
             self.bus.stb.eq(self.bus.cyc),
             self.bus.we.eq(1),
             self.bus.sel.eq(0b1111),
-            self.bus.adr.eq(address),
+            self.bus.adr.eq(address | self._base),
             self.bus.dat_w.eq(word),
         ]
         return m

@@ -208,6 +208,14 @@ def test_one_bit_of_a_boot_program(board, network, image, firmware, where, start
     assert found == BootError.NONE or start == FIRST
 
 
+@pytest.mark.parametrize("at, bit", [(80, 6), (81, 3), (87, 0)])
+def test_a_boot_program_that_aims_the_dma_elsewhere(board, network, image, at, bit):
+    """These bits once let it write the firmware over the registers, BOOT.ALIVE among them."""
+    data = bytearray(image)
+    data[FIRST + at] ^= 1 << bit
+    assert verdict(board, bytes(data), network) == BootError.FIRMWARE_COPY
+
+
 def test_no_boot_program_in_the_first_copy(board, network, image):
     """Erased, or zeros."""
     for content in (b"\xff", b"\0"):

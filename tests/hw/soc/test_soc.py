@@ -205,6 +205,24 @@ def test_flash_to_memory(system):
     system.run(testbench, system.host(framed(b"hi")))
 
 
+def test_dma_never_writes_a_register(system):
+    """A damaged boot program may aim it anywhere; what it writes then lies in a window."""
+    address, target = 0x01_2340, REGISTER_MAP.register("LEDS").offset // 4
+
+    async def testbench(ctx):
+        await system.write(ctx, "LEDS", leds=0b101)
+        await system.begin(ctx, address)
+        await system.write(ctx, "DMA_TARGET", word=target, load=1)
+        await system.write(ctx, "DMA", words=3, start=1)
+        await system.wait(ctx, "DMA_STATUS", busy=0)
+        await system.write(ctx, "FLASH", stop=1)
+        assert (await system.read(ctx, "LEDS"))["leds"] == 0b101
+        found = system.memory(ctx, "WEIGHTS", target, 3)
+        assert found == [content_word(address + 4 * i) for i in range(3)]
+
+    system.run(testbench)
+
+
 def test_flash_by_hand(system):
     async def testbench(ctx):
         await system.write(ctx, "FLASH", select=1)
