@@ -77,9 +77,9 @@ FAULTS = {
 
 
 @pytest.fixture
-def quiet(board):
-    """The board anew; its link's requests are not answered by the stand-alone mode's text."""
-    board.restart()
+def quiet(board, image):
+    """The board anew, with nothing learned; no text of the stand-alone mode between its answers."""
+    board.restart(image)
     return board
 
 
