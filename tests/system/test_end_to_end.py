@@ -208,7 +208,7 @@ def test_every_command(board, network, plan, image):
     device = board.restart()
     assert device.class_names(learned=True) == ["cold", "new"]
     few_shot(device, plan, learned, images[:2], features[:2])
-    assert device.counters()[Counter.REQUESTS] == 4 + 1
+    assert device.counters()[Counter.REQUESTS] == 5 + 1  # INFO, INFO and NAMES, two pictures; this
     assert device.forget() == 0
     device = board.restart()
     assert device.info.learned == 0
