@@ -52,8 +52,11 @@ def _parser() -> Parser:
         help="slow down after S seconds without a byte or a key (default: %(default)g)",
     )  # fmt: skip
     parser.add_argument(
-        "--max-idle", type=float, metavar="S", help="end after S seconds without a byte or a key"
-    )
+        "--max-idle",
+        type=float,
+        metavar="S",
+        help="end after S seconds without a byte from the host or a key",
+    )  # fmt: skip
     parser.add_argument("--cycles", type=int, metavar="N", help="end after N clock cycles")
     parser.add_argument("--trace", metavar="FILE", help="record waveforms (VCD; large)")
     parser.add_argument("--trace-from", type=int, metavar="CYCLE", help="begin there")

@@ -147,7 +147,7 @@ void Board::power_cycle(bool reload, int64_t cut) {
     }
     power_up();
     flash_.cut_after(cut);
-    active_ = Clock::now();
+    active_ = asked_ = Clock::now();
 }
 
 void Board::half(bool level) {

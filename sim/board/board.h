@@ -69,7 +69,8 @@ class Board {
     uint64_t violation_count_ = 0;
     std::vector<std::string> led_names_;
 
-    Clock::time_point active_ = Clock::now(), shown_ = Clock::now();
+    // The last byte or key; the last one from the host or the user; the last status line.
+    Clock::time_point active_ = Clock::now(), asked_ = active_, shown_ = active_;
     uint64_t shown_cycle_ = 0;
     bool stop_ = false, terminal_, keyed_ = false, line_open_ = false;
     bool noise_ = false;  // the host's end of the UART has another rate, on purpose

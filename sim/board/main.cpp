@@ -118,7 +118,7 @@ std::string Board::command(const std::string &line) {
     if (what == "button" && words >> number >> level && number < 4 && level < 2) {
         buttons_ = (buttons_ & ~(1u << number)) | level << number;
         top_->buttons = buttons_;
-        active_ = Clock::now();
+        active_ = asked_ = Clock::now();
         return "ok";
     }
     double divisor;
@@ -141,7 +141,7 @@ void Board::keys() {
         } else if (key == 'q') {
             stop_ = true;
         }
-        active_ = Clock::now();
+        active_ = asked_ = Clock::now();
     }
     if (options_.has("until-eof")) {
         pollfd state{STDIN_FILENO, POLLIN, 0};
@@ -157,7 +157,7 @@ void Board::serve() {
         char bytes[QUEUE / 2];
         size_t count = port_.read(bytes, sizeof bytes);
         if (count && flash_.powered()) uart_.send(bytes, count, now_);
-        if (count) active_ = Clock::now();
+        if (count) active_ = asked_ = Clock::now();
     }
     if (!uart_.received.empty()) {
         outgoing_ += uart_.received;
@@ -194,15 +194,14 @@ int Board::run() {
     while (!stop_ && !stopped && now_ - first < limit_) {
         serve();
         if (waiting && port_.open()) waiting = false;
-        double quiet = since(active_);
-        if (quiet > max_idle) break;
+        if (since(asked_) > max_idle) break;
         if (!outgoing_.empty()) {
             pause(SLOW_MS, true);  // the host does not take its bytes: time stands still
         } else if (waiting || !flash_.powered()) {
             pause(SLOW_MS);
         } else {
             cycles(std::min(BATCH, limit_ - (now_ - first)));
-            if (quiet > idle) pause(SLOW_MS);
+            if (since(active_) > idle) pause(SLOW_MS);
         }
     }
     serve();
