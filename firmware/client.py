@@ -15,6 +15,7 @@ from firmware.protocol import (
     Counter,
     Status,
 )
+from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError
 
@@ -79,8 +80,8 @@ class Device:
         )
         if self.info.map_version >> 16 != REGISTER_MAP.version >> 16:
             raise DeviceError(
-                f"The device has register map {_version(self.info.map_version)}, this program "
-                f"needs {_version(REGISTER_MAP.version)}: flash the board with this version of "
+                f"The device has register map {version_text(self.info.map_version)}, this program "
+                f"needs {version_text(REGISTER_MAP.version)}: flash the board with this version of "
                 "the project"
             )
         if not self.info.clock_hz:
@@ -284,10 +285,6 @@ def _word(value: int) -> bytes:
 
 def _words(data: bytes) -> list[int]:
     return list(struct.unpack(f"<{len(data) // 4}I", data))
-
-
-def _version(number: int) -> str:
-    return f"{number >> 16}.{number & 0xFFFF}"
 
 
 def _check_length(command: Command, data: bytes, expected: int) -> None:

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from firmware.client import Device, DeviceError, encode_label
 from firmware.messages import boot_error_name, explain_boot_error
 from firmware.pictures import find_pictures, read_picture
+from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError, nearest
 from model.progress import progress_bar
@@ -55,9 +56,9 @@ def info(device: Device, options: Namespace) -> Answer:
         "port": device.link.name,
         "baud": device.link.baud,
         "clock_hz": told.clock_hz,
-        "firmware": _version(told.firmware_version),
+        "firmware": version_text(told.firmware_version),
         "protocol": told.protocol_version,
-        "register_map": _version(told.map_version),
+        "register_map": version_text(told.map_version),
         "ready": told.ready,
         "boot": {
             "copy": told.boot_copy,
@@ -177,7 +178,6 @@ def learn(device: Device, options: Namespace) -> Answer:
         for step in device.learn(options.label, pictures):
             learned.append(step)
             bar.advance(task)
-    device.read_info()
     return {
         **_device(device),
         "label": options.label,
@@ -192,7 +192,6 @@ def forget(device: Device, options: Namespace) -> Answer:
     """Labels forgotten, at once and for good."""
     for label in options.labels or [None]:
         device.forget(label)
-    device.read_info()
     return {
         **_device(device),
         "forgotten": options.labels or "all",
@@ -304,10 +303,6 @@ def _require_features(device: Device) -> None:
 
 def _device(device: Device) -> dict[str, Any]:
     return {"network": device.info.network_name, "clock_hz": device.info.clock_hz}
-
-
-def _version(number: int) -> str:
-    return f"{number >> 16}.{number & 0xFFFF}"
 
 
 def _bar(total: int) -> Progress:

@@ -24,6 +24,7 @@ from firmware.layout import (
     Section,
 )
 from firmware.protocol import LABEL_BYTES, MAX_LEARNED
+from hw.bus.registers import version_text
 from hw.capability import Capability
 from hw.engine.layout import ENTRY_WORDS as LAYER_WORDS
 from hw.regmap import REGISTER_MAP, capability_words
@@ -212,8 +213,8 @@ def _read_directory(data):
     directory = dict(zip(DIRECTORY_WORDS, words, strict=False))
     _check(
         directory["map_version"] == REGISTER_MAP.version,
-        f"The flash image was made for register map {_version(directory['map_version'])}, this "
-        f"program's is {_version(REGISTER_MAP.version)}",
+        f"The flash image was made for register map {version_text(directory['map_version'])}, this "
+        f"program's is {version_text(REGISTER_MAP.version)}",
     )
     _check(
         directory["sections"] == len(Section),
@@ -327,7 +328,3 @@ def _title(section):
 
 def _last_word(data):
     return struct.unpack_from("<I", data, len(data) - 4)[0]
-
-
-def _version(word):
-    return f"{word >> 16}.{word & 0xFFFF}"

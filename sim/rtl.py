@@ -20,7 +20,16 @@ from hw.engine.layout import ENTRY_WORDS
 from hw.flow import NO_COLLISIONS
 from hw.tools import Toolchain
 
-__all__ = ["TOP", "Backdoor", "Design", "elaborate", "find_memories", "write_verilog"]
+__all__ = [
+    "TOP",
+    "Backdoor",
+    "Design",
+    "convert",
+    "elaborate",
+    "find_memories",
+    "ports_of",
+    "write_verilog",
+]
 
 #: Name of the design's module.
 TOP = "device"
@@ -70,13 +79,7 @@ def elaborate(capability: Capability, *, clock_hz: int) -> Design:
     """Elaborate the design for `capability`; its CLOCK_HZ register says `clock_hz`."""
     engine = _Observed(capability)
     device = Device(engine=engine, capability=capability, clock_hz=clock_hz)
-    ports = {}
-    for path, member, value in device.signature.flatten(device):
-        inward = member.flow == wiring.In
-        ports["__".join(map(str, path))] = (
-            value, PortDirection.Input if inward else PortDirection.Output,
-        )  # fmt: skip
-    text, names = rtlil.convert_fragment(Fragment.get(device, None), ports, TOP, emit_src=False)
+    text, names = convert(device, ports_of(device), TOP)
     parts = engine.module.submodules
     watched = {
         "write": parts.drain.write,
@@ -100,14 +103,30 @@ def _path(names):
     )
 
 
-def write_verilog(design: Design, directory: Path, tools: Toolchain) -> Path:
-    """Write the design as `device.v` in `directory`, by the same passes as the build's `top.v`."""
-    (directory / "device.il").write_text(design.rtlil, "utf-8")
-    script = f"read_rtlil device.il\n{NO_COLLISIONS}proc -nomux -norom\nmemory_collect\n"
-    script += "write_verilog -norename -noattr device.v\n"
-    (directory / "device.ys").write_text(script, "utf-8")
-    tools.run("yosys", ["device.ys"], log=directory / "yosys.log", directory=directory)
-    return directory / "device.v"
+def ports_of(component: wiring.Component) -> dict:
+    """A component's members as Verilog ports: name to (signal, `PortDirection`)."""
+    ports = {}
+    for path, member, value in component.signature.flatten(component):
+        inward = member.flow == wiring.In
+        ports["__".join(map(str, path))] = (
+            value, PortDirection.Input if inward else PortDirection.Output,
+        )  # fmt: skip
+    return ports
+
+
+def convert(component: wiring.Component, ports: dict, top: str):
+    """RTLIL of a component as module `top`, and the path of each of its signals."""
+    return rtlil.convert_fragment(Fragment.get(component, None), ports, top, emit_src=False)
+
+
+def write_verilog(text: str, top: str, directory: Path, tools: Toolchain) -> Path:
+    """Write RTLIL as `<top>.v` in `directory`, by the same passes as the build's `top.v`."""
+    (directory / f"{top}.il").write_text(text, "utf-8")
+    script = f"read_rtlil {top}.il\n{NO_COLLISIONS}proc -nomux -norom\nmemory_collect\n"
+    script += f"write_verilog -norename -noattr {top}.v\n"
+    (directory / f"{top}.ys").write_text(script, "utf-8")
+    tools.run("yosys", [f"{top}.ys"], log=directory / "yosys.log", directory=directory)
+    return directory / f"{top}.v"
 
 
 def find_memories(design: Design, verilog: str) -> list[Backdoor]:

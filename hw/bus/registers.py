@@ -3,9 +3,14 @@
 import re
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Field", "Register", "RegisterMap", "Window"]
+__all__ = ["Field", "Register", "RegisterMap", "Window", "version_text"]
 
 _ACCESS = ("ro", "rw", "wo")
+
+
+def version_text(word):
+    """A version word, 16 bits of major and 16 of minor, as people write it."""
+    return f"{word >> 16}.{word & 0xFFFF}"
 
 
 def _check_name(kind, name):

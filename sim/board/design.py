@@ -6,10 +6,7 @@ The generator and the passes that write the Verilog are the build's, as in `sim.
 import re
 from pathlib import Path
 
-from amaranth.back import rtlil
-from amaranth.hdl import Fragment
 from amaranth.hdl._ir import PortDirection
-from amaranth.lib import wiring
 
 from hw.boards import Board
 from hw.bus.uart import divisor_for
@@ -17,7 +14,8 @@ from hw.engine.engine import Engine
 from hw.soc.processor import verilog_files
 from hw.soc.soc import Soc
 from hw.tools import Toolchain
-from sim.model import _ice40_cells
+from sim.model import ice40_cells
+from sim.rtl import convert, ports_of, write_verilog
 
 __all__ = ["TOP", "divisor", "verilog"]
 
@@ -68,21 +66,12 @@ def verilog(board: Board, clock_hz: int, directory: Path, tools: Toolchain) -> d
         clock_hz=clock_hz,
         baud=board.baud(clock_hz),
     )
-    ports = {}
-    for path, member, value in soc.signature.flatten(soc):
-        inward = member.flow == wiring.In
-        ports["__".join(map(str, path))] = (
-            value, PortDirection.Input if inward else PortDirection.Output,
-        )  # fmt: skip
-    text, _ = rtlil.convert_fragment(Fragment.get(soc, None), ports, _SOC, emit_src=False)
-    (directory / "soc.il").write_text(text, "utf-8")
-    script = "read_rtlil soc.il\nproc -nomux -norom\nmemory_collect\n"
-    script += "write_verilog -norename -noattr soc.v\n"
-    (directory / "soc.ys").write_text(script, "utf-8")
-    tools.run("yosys", ["soc.ys"], log=directory / "yosys.log", directory=directory)
+    ports = ports_of(soc)
+    text, _ = convert(soc, ports, _SOC)
+    written = write_verilog(text, _SOC, directory, tools)
     files = {path.name: path.read_text("utf-8") for path in verilog_files()}
-    files["soc.v"] = (directory / "soc.v").read_text("utf-8")
-    files["cells.v"] = _noisy(_ice40_cells(), r"reg \[15:0\] mem \[0:16383\];", "mem", 16384, 16)
+    files["soc.v"] = written.read_text("utf-8")
+    files["cells.v"] = _noisy(ice40_cells(), r"reg \[15:0\] mem \[0:16383\];", "mem", 16384, 16)
     files["board.v"] = _wrapper(ports)
     # 32 registers of 32 bits, two at a time: no CSRs.
     files["serv_rf_ram.v"] = _noisy(

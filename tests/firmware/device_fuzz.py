@@ -129,10 +129,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--library", type=Path, help="one that was compiled otherwise")
+    parser.add_argument("--compiled", type=Path, help="a library that was compiled otherwise")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        host = load_host(options.library or compile_host(Path(folder)))
+        host = load_host(options.compiled or compile_host(Path(folder)))
         rounds = fuzz(Device(host, Network()), seconds=options.seconds, seed=options.seed)
     print(f"{rounds} rounds, seed {options.seed}: every one answered")
 

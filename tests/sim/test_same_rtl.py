@@ -44,7 +44,7 @@ def test_board_and_simulation_have_the_same_modules(tmp_path):
         flow.elaborate(board, board.make_top(board.capability, clock), work)
         flow.to_verilog(tools, work)
         design = elaborate(board.capability, clock_hz=board.clock_hz(clock))
-        simulated = write_verilog(design, tmp_path, tools).read_text("utf-8")
+        simulated = write_verilog(design.rtlil, TOP, tmp_path, tools).read_text("utf-8")
     board_verilog = (tmp_path / "top.v").read_text("utf-8")
     built = modules(board_verilog, find_device(board_verilog))
     verified = modules(simulated, TOP)
