@@ -142,8 +142,9 @@ _SOC_REGISTERS = (
         _ro("BUTTONS", 0, 4, "1: pressed."),
     )),
     ("BOOT", 0x8C, "How the firmware was started.", (
-        _rw("ALIVE", 0, 1, "Set by checked firmware within 2 ** 20 cycles, or the other copy is "
-            "started. While 0, the red light is on and FLASH swaps the copies, if COPY."),
+        _pulse("ALIVE", 0, "Write 1: checked firmware runs. To be written within 2 ** 20 cycles of "
+               "the start and then every 2 ** 25, frames not counted, or the other copy is started. "
+               "Until the first time the red light is on and FLASH swaps the copies, if COPY."),
         _ro("COPY", 1, 1, "Which copy in flash was taken: 1 if the first one was damaged."),
         _pulse("RESTART", 2, "Write 1: start anew; aborts engine and DMA."),
     )),
@@ -184,10 +185,11 @@ _SOC_REGISTERS = (
     )),
     ("FLASH", 0xAC, "The flash, byte by byte, and the end of a sequential read.", (
         _given("DATA", 0, 8, "Byte, with SEND."),
-        _pulse("SEND", 8, "Write 1 while SELECT and not BUSY: exchange a byte, 17 cycles. "
+        _pulse("SEND", 8, "Write 1 while selected and not BUSY: exchange a byte, 17 cycles. "
                "STREAM.DATA then is the one that came."),
-        _rw("SELECT", 9, 1, "Keep the flash selected."),
-        _pulse("STOP", 10, "Write 1: the sequential read ends, the stream is the UART's again."),
+        _pulse("SELECT", 9, "Write 1: keep the flash selected, until STOP."),
+        _pulse("STOP", 10, "Write 1: the sequential read ends, the stream is the UART's again; "
+               "ends SELECT."),
         _ro("BUSY", 11, 1, "The flash controller is at work."),
     )),
 )  # fmt: skip

@@ -25,6 +25,7 @@ uint32_t flash_copy(uint32_t address, uint32_t words, uint32_t target) {
   WRITE(CRC_FEED, MASK(CRC_FEED, CLEAR));
   bus_write(FLASH_BASE + address, 0);
   while (words) {
+    alive();
     uint32_t part = words < DMA_MOST_WORDS ? words : DMA_MOST_WORDS;
     WRITE(DMA_TARGET, target / 4 | MASK(DMA_TARGET, LOAD));
     WRITE(DMA, part | MASK(DMA, START));
@@ -49,18 +50,20 @@ uint32_t crc_feed(const uint8_t *bytes, uint32_t count) {
 }
 
 static uint32_t exchange(uint32_t byte) {
-  WRITE(FLASH, byte | MASK(FLASH, SEND) | MASK(FLASH, SELECT));
+  WRITE(FLASH, byte | MASK(FLASH, SEND));
   while (READ(FLASH) & MASK(FLASH, BUSY)) {
   }
   return READ(STREAM) & MASK(STREAM, DATA);
 }
 
+/* Each part of what is written begins with one, so this is where the watchdog hears of it. */
 static void command(uint32_t instruction) {
+  alive();
   WRITE(FLASH, MASK(FLASH, SELECT));
   exchange(instruction);
 }
 
-static void end(void) { WRITE(FLASH, 0); }
+static void end(void) { WRITE(FLASH, MASK(FLASH, STOP)); }
 
 /* An instruction with its address, on a page or sector that may be changed from now on. */
 static void change(uint32_t instruction, uint32_t address) {

@@ -40,7 +40,7 @@ ALWAYS static inline void bus_write_byte(uint32_t address, uint32_t byte) {
 /* Of something in the processor's memory, for the DMA. */
 ALWAYS static inline uint32_t bus_address(const void *memory) { return (uint32_t)memory; }
 
-/* Start anew. ALIVE is cleared with it, so that the watchdog counts again. */
+/* Start anew. */
 ALWAYS static inline void bus_restart(void) {
   bus_write(ADDRESS(BOOT), MASK(BOOT, RESTART));
   for (;;) {
@@ -51,6 +51,9 @@ ALWAYS static inline void bus_restart(void) {
 
 #define READ(name) bus_read(ADDRESS(name))
 #define WRITE(name, word) bus_write(ADDRESS(name), (word))
+
+/* Tell the watchdog that the firmware runs: at least each 0.5 s, where no frame runs. */
+ALWAYS static inline void alive(void) { WRITE(BOOT, MASK(BOOT, ALIVE)); }
 
 /* A word of the flash. Never while a sequential read is under way: it would wait for ever. */
 ALWAYS static inline uint32_t flash_word(uint32_t address) { return bus_read(FLASH_BASE + address); }

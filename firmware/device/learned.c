@@ -173,9 +173,11 @@ void learned_fit(void) {
   /* One class after the other, in turn, until as many in a row as there are fit at one shift. */
   for (uint32_t fit = 0; fit < classes; fit++) {
     const uint32_t *images = learned_class(number) + LABEL_WORDS;
+    alive();
     fewshot_means(means, images + 1, *images, device.features);
     while (shift < MOST_SHIFT && !fewshot_fits(means, device.features, device.group, most, shift,
                                                &device.bias[number])) {
+      alive();
       shift++;
       fit = 0;
     }

@@ -94,7 +94,7 @@ static void idle(void) {
 }
 
 void device_boot(void) {
-  WRITE(BOOT, MASK(BOOT, ALIVE));
+  alive();
   device.tenth = divide(READ(CLOCK_HZ), 10);
   flash_wake();
   network_load();
@@ -105,6 +105,7 @@ void device_boot(void) {
 }
 
 void device_poll(void) {
+  alive();
   if (READ(UART) & MASK(UART, OVERRUN)) {
     device.counters[COUNTER_OVERRUNS]++;
     WRITE(UART, MASK(UART, OVERRUN_CLEAR));

@@ -30,6 +30,7 @@ _Static_assert(REPLY_WORDS >= 2 + MOST_NAMES * LABEL_WORDS, "room for NAMES");
 /* The next byte or end of the stream, as STREAM has it, or LATE. */
 static uint32_t take(void) {
   uint32_t since = READ(TIMER);
+  alive();
   do {
     uint32_t token = READ(STREAM);
     if (token & MASK(STREAM, VALID)) {
@@ -59,6 +60,7 @@ static uint32_t move(uint32_t target, uint32_t words) {
     /* The CRC changes with every byte. */
     uint32_t crc = READ(CRC);
     if (crc != before) {
+      alive(); /* garbage may come for ever */
       before = crc;
       since = READ(TIMER);
     } else if (READ(TIMER) - since > device.tenth) {

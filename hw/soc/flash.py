@@ -24,7 +24,7 @@ class FlashController(wiring.Component):
       first into bits 7 to 0, and deselects.
     - a sequential read: a *write* to the bus, of whatever data, selects and sends alike; bytes then
       come out of `o` until `stop`. The SPI clock rests while nobody takes them.
-    - a byte each way: `send`, with the flash selected as long as `select` is high.
+    - a byte each way: `send`, with the flash selected from `select` to `stop`.
 
     Latency: a word 129 cycles after its request; of a sequential read the first byte 82 cycles
     after its request, the others 18 each.
@@ -32,13 +32,14 @@ class FlashController(wiring.Component):
     Members
     -------
     stop : In(1)
-        Pulse: end a sequential read, within 20 cycles; in its command, behind the command.
+        Pulse: end a sequential read, within 20 cycles; in its command, behind the command. Ends
+        `selected`, too.
     o : Out(stream.Signature(8))
         Its bytes.
     streaming : Out(1)
         A sequential read is under way.
-    select : In(1)
-        Keeps the flash selected, for bytes by hand.
+    select, selected : In(1), Out(1)
+        Pulse: keep the flash selected, for bytes by hand; it is.
     send, send_data : In(1), In(8)
         Pulse: exchange a byte.
     data : Out(8)
@@ -61,6 +62,7 @@ class FlashController(wiring.Component):
             "o": Out(stream.Signature(8)),
             "streaming": Out(1),
             "select": In(1),
+            "selected": Out(1),
             "send": In(1),
             "send_data": In(8),
             "data": Out(8),
@@ -99,7 +101,7 @@ class FlashController(wiring.Component):
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             with m.State("IDLE"):
-                m.d.sync += self.cs_n.eq(~self.select)
+                m.d.sync += self.cs_n.eq(~(self.selected | self.select) | self.stop)
                 with m.If(self.send):
                     m.d.sync += [shift[24:].eq(self.send_data), bits.eq(8)]
                     m.next = "BYTE"
@@ -140,6 +142,8 @@ class FlashController(wiring.Component):
             with m.State("BYTE"):
                 with m.If(moved):
                     m.next = "IDLE"
+        with m.If(self.select):
+            m.d.sync += self.selected.eq(1)
         with m.If(self.stop):
-            m.d.sync += self.streaming.eq(0)
+            m.d.sync += [self.streaming.eq(0), self.selected.eq(0)]
         return m

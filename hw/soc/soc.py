@@ -111,6 +111,7 @@ class Soc(wiring.Component):
             processor.hold.eq(boot.hold),
             boot.restart.eq(csr.boot_restart),
             boot.alive.eq(csr.boot_alive),
+            boot.pause.eq(host.busy),
             # No frame takes as long as the watchdog's bit: its layer table is damaged.
             device.abort.eq(boot.clear | (host.busy & host.cycles[_WATCHDOG_BIT])),
             dma.next.eq(csr.stream_next),
@@ -184,7 +185,7 @@ class Soc(wiring.Component):
             csr.boot_copy.eq(boot.copy),
             csr.uart_ready.eq(~waiting),
             csr.uart_overrun.eq(overrun),
-            csr.stream_data.eq(Mux(csr.flash_select, flash.data, dma.head.data)),
+            csr.stream_data.eq(Mux(flash.selected, flash.data, dma.head.data)),
             csr.stream_valid.eq(dma.head_valid),
             csr.stream_end.eq(dma.head.end),
             csr.stream_cut.eq(dma.head.cut),
@@ -193,4 +194,4 @@ class Soc(wiring.Component):
             csr.dma_status_end.eq(dma.i.valid & dma.head.end),
             csr.flash_busy.eq(flash.busy),
         ]
-        m.d.sync += self.leds.eq(csr.leds | ~csr.boot_alive << 1)
+        m.d.sync += self.leds.eq(csr.leds | ~boot.living << 1)

@@ -18,6 +18,7 @@
 #define BYTE 60
 #define FIFO_BYTES 512
 #define FLASH_BYTES 0x100000
+#define SILENCE (1 << 24) /* half of what the hardware allows (hw/soc/boot.py) */
 #define LINE 0x40000
 #define CLOCK 3600000u /* a tenth of the board's, so that time-outs are short */
 #define MOST_ACCESSES 40000000u /* of one call of model_run */
@@ -34,6 +35,7 @@ static struct { uint32_t features, classes, layer, learned_weights, learned_para
 static uint32_t line[LINE];
 static uint32_t line_first, line_last;
 static uint64_t now, line_at;
+static uint64_t heard; /* of the firmware, by the watchdog */
 static uint8_t fifo[FIFO_BYTES];
 static uint32_t fifo_first, fifo_last;
 static int overrun;
@@ -48,7 +50,7 @@ static struct { int busy; uint32_t target, left, quarter, word; } dma;
 static struct { int streaming, select; uint32_t address; } spi;
 static struct { uint32_t count, instruction, address, data; uint8_t page[PAGE]; int enabled, busy; } chip;
 
-static uint32_t boot, leds, buttons, stop_after, done, decision, cycles, accesses, copy;
+static uint32_t living, leds, buttons, stop_after, done, decision, cycles, accesses, copy;
 static uint32_t failing; /* frames that never end */
 static uint8_t answer;   /* of the flash */
 static uint32_t worn;    /* flash address of a byte that stays erased; 0: none */
@@ -184,6 +186,7 @@ static void run(void) {
   }
   cycles = 1000 + head;
   now += cycles;
+  heard = now;
   done = MASK(STATUS, DONE);
 }
 
@@ -280,6 +283,7 @@ static void move_words(void) {
 
 static void pass(void) {
   now += ACCESS;
+  CHECK(now - heard < SILENCE, "the watchdog strikes");
   if (++accesses > MOST_ACCESSES) fault("hang");
   receive();
   move_words();
@@ -315,7 +319,7 @@ uint32_t bus_read(uint32_t address) {
     case ADDRESS(TIMER): return (uint32_t)now;
     case ADDRESS(LEDS): return leds;
     case ADDRESS(BUTTONS): return buttons;
-    case ADDRESS(BOOT): return boot | (copy ? MASK(BOOT, COPY) : 0);
+    case ADDRESS(BOOT): return (copy ? MASK(BOOT, COPY) : 0);
     case ADDRESS(UART): return MASK(UART, READY) | (overrun ? MASK(UART, OVERRUN) : 0);
     case ADDRESS(STREAM):
       if (spi.select) return answer;
@@ -325,7 +329,7 @@ uint32_t bus_read(uint32_t address) {
     case ADDRESS(CRC): return ~crc_state;
     case ADDRESS(DMA_STATUS):
       return (dma.busy ? MASK(DMA_STATUS, BUSY) : 0) | (front_end() ? MASK(DMA_STATUS, END) : 0);
-    case ADDRESS(FLASH): return spi.select ? MASK(FLASH, SELECT) : 0;
+    case ADDRESS(FLASH): return 0;
   }
   return address < 0x100 ? 0 : UINT32_MAX;
 }
@@ -348,7 +352,7 @@ void bus_write(uint32_t address, uint32_t word) {
     case ADDRESS(STOP_AFTER): stop_after = word & 0xFF; return;
     case ADDRESS(LEDS): leds = word; return;
     case ADDRESS(BOOT):
-      boot = word & MASK(BOOT, ALIVE);
+      if (word & MASK(BOOT, ALIVE)) living = 1, heard = now;
       if (word & MASK(BOOT, RESTART)) longjmp(out, 2);
       return;
     case ADDRESS(UART):
@@ -382,8 +386,11 @@ void bus_write(uint32_t address, uint32_t word) {
       if (word & MASK(DMA, STOP)) dma.busy = 0;
       return;
     case ADDRESS(FLASH):
-      if (word & MASK(FLASH, STOP)) spi.streaming = 0;
-      if (!(word & MASK(FLASH, SELECT)) && spi.select) { spi.select = 0; chip_end(); }
+      if (word & MASK(FLASH, STOP)) {
+        spi.streaming = 0;
+        if (spi.select) chip_end();
+        spi.select = 0;
+      }
       if (word & MASK(FLASH, SEND)) {
         CHECK(spi.select, "a byte is sent to a flash that is not selected");
         answer = chip_byte((uint8_t)word);
@@ -450,6 +457,7 @@ const char *model_run(uint32_t count) {
   accesses = 0;
   if (jump == 2) {
     memset(&device, 0, sizeof device);
+    heard = now;
     device_boot();
   }
   for (;;) {
@@ -473,15 +481,15 @@ const char *model_on(void) {
   memset(&dma, 0, sizeof dma);
   memset(&spi, 0, sizeof spi);
   memset(&chip, 0, sizeof chip);
-  boot = leds = done = decision = cycles = failing = worn = 0;
+  living = leds = done = decision = cycles = failing = worn = 0;
   stuck = 0;
   overrun = 0;
   fifo_first = fifo_last = line_first = line_last = sent_count = 0;
   power = -1;
-  line_at = now;
+  line_at = heard = now;
   accesses = 0;
   if (setjmp(out)) return model_fault;
   device_boot();
-  CHECK(boot & MASK(BOOT, ALIVE), "the firmware is not alive");
+  CHECK(living, "the firmware is not alive");
   return 0;
 }

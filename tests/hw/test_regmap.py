@@ -22,7 +22,7 @@ from hw.regmap import (
     capability_words,
     constant_words,
 )
-from hw.soc.boot import WATCHDOG_BIT
+from hw.soc.boot import SILENCE_BIT, WATCHDOG_BIT
 from hw.soc.stream import COUNT_BITS
 
 PAGE = Path(regmap.__file__).parents[1] / "docs" / "registers.md"
@@ -72,6 +72,7 @@ def test_the_numbers_in_the_map_are_the_hardwares():
     last = REGISTER_MAP.windows[-1]
     assert 4 << target.width == last.base + 3 * last.size  # all eight windows' range
     assert f"2 ** {WATCHDOG_BIT} cycles" in fields["BOOT", "ALIVE"].doc
+    assert f"every 2 ** {SILENCE_BIT}," in fields["BOOT", "ALIVE"].doc
 
 
 def test_every_data_field_has_a_pulse():

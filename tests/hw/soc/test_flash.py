@@ -207,19 +207,18 @@ async def exchange(ctx, dut, byte):
 
 def test_bytes_by_hand():
     async def testbench(ctx, dut, bus, chip):
-        ctx.set(dut.select, 1)
+        await pulse(ctx, dut.select)
         assert [await exchange(ctx, dut, byte) for byte in (IDENTIFY, 0, 0, 0)][1:] == [
             0xEF, 0x40, 0x18
         ]  # fmt: skip
         await ctx.tick().repeat(50)
         assert not ctx.get(dut.cs_n) and not ctx.get(dut.sck), "it stays selected"
-        ctx.set(dut.select, 0)
+        await pulse(ctx, dut.stop)
         await ctx.tick().repeat(2)
         assert ctx.get(dut.cs_n)
-        ctx.set(dut.select, 1)
+        await pulse(ctx, dut.select)
         await exchange(ctx, dut, WAKE)
-        ctx.set(dut.select, 0)
-        await ctx.tick()
+        await pulse(ctx, dut.stop)
         # A word and a stream right behind.
         assert await bus.read(ctx, 0x300 // 4) == content_word(0x300)
         await begin(ctx, bus, 0x304)
@@ -227,10 +226,10 @@ def test_bytes_by_hand():
         await pulse(ctx, dut.stop)
         await idle(ctx, dut)
         # And bytes again, with a read by hand.
-        ctx.set(dut.select, 1)
+        await pulse(ctx, dut.select)
         got = [await exchange(ctx, dut, byte) for byte in (*read(0x1_2345), 0, 0xFF)]
         assert got[4:] == [content(0x1_2345), content(0x1_2346)]
-        ctx.set(dut.select, 0)
+        await pulse(ctx, dut.stop)
         await ctx.tick()
         assert [one[:4] for one in chip.commands] == [
             [IDENTIFY, 0, 0, 0], [WAKE], read(0x300), read(0x304), read(0x1_2345)
@@ -247,9 +246,10 @@ def test_select_may_end_while_the_last_byte_goes_out(early):
         ctx.set(dut.select, 1)
         ctx.set(dut.send_data, STATUS)
         await pulse(ctx, dut.send)
+        ctx.set(dut.select, 0)
         for _ in range(early):
             await ctx.tick()
-        ctx.set(dut.select, 0)
+        await pulse(ctx, dut.stop)
         await idle(ctx, dut)
         await ctx.tick().repeat(2)
         assert ctx.get(dut.cs_n) and chip.commands == [[STATUS]]

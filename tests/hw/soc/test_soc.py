@@ -228,11 +228,11 @@ def test_flash_by_hand(system):
         await system.write(ctx, "FLASH", select=1)
         got = []
         for byte in (IDENTIFY, 0, 0, 0):
-            await system.write(ctx, "FLASH", select=1, data=byte, send=1)
+            await system.write(ctx, "FLASH", data=byte, send=1)
             await system.wait(ctx, "FLASH", busy=0)
             got.append((await system.read(ctx, "STREAM"))["data"])
         assert got[1:] == [0xEF, 0x40, 0x18]
-        await system.write(ctx, "FLASH", select=0)
+        await system.write(ctx, "FLASH", stop=1)
         assert await system.bus.read(ctx, FLASH_BASE // 4) == content_word(0)
         assert [one[0] for one in system.chip.commands] == [IDENTIFY, 0x03]
 

@@ -4,7 +4,7 @@
 import pytest
 
 from hw.regmap import REGISTER_MAP
-from hw.soc import soc
+from hw.soc import boot, soc
 from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES
 from hw.soc.soc import FAILURE
 from tests.hw.bus.helpers import FakeEngine, uart_receive
@@ -39,7 +39,7 @@ def test_without_life(system):
             while ctx.get(system.processor.hold):
                 await ctx.tick()
         await system.write(ctx, "BOOT", alive=1)
-        assert await system.read(ctx, "BOOT") == {"alive": 1, "copy": 0, "restart": 0}
+        assert await system.read(ctx, "BOOT") == {"alive": 0, "copy": 0, "restart": 0}
         assert await system.bus.read(ctx, START // 4) == content_word(first)
         await ctx.tick()
         assert ctx.get(dut.leds) == 0
@@ -171,5 +171,46 @@ def test_a_frame_that_never_ends(monkeypatch):
             for _ in range(500):
                 assert not ctx.get(host.busy)
                 await ctx.tick()
+
+    system.run(testbench)
+
+
+def test_silence(monkeypatch):
+    """A processor that hangs, in the middle of a flash command, is started anew from the other copy,
+    and the flash understands it."""
+    monkeypatch.setattr(boot, "SILENCE_BIT", 12)
+    system = System(monkeypatch, seed=10)
+    dut = system.dut
+
+    async def testbench(ctx):
+        await system.write(ctx, "FLASH", select=1)
+        await system.write(ctx, "FLASH", data=0x05, send=1)
+        await system.wait(ctx, "FLASH", busy=0)
+        assert not ctx.get(dut.flash_cs_n)
+        for _ in range(3):
+            await ctx.tick().repeat(3000)
+            await system.write(ctx, "BOOT", alive=1)
+        while not ctx.get(system.processor.hold):
+            assert ctx.get(dut.leds) == 0
+            await ctx.tick()
+        while ctx.get(system.processor.hold):
+            await ctx.tick()
+        assert (await system.read(ctx, "BOOT"))["copy"] == 1 and ctx.get(dut.leds) == 0b10
+        assert await system.bus.read(ctx, START // 4) == content_word(FIRMWARE_COPIES[1])
+        assert [one[0] for one in system.chip.commands] == [0x05, 0x03]
+
+    system.run(testbench)
+
+
+def test_a_long_frame_is_no_silence(monkeypatch):
+    monkeypatch.setattr(boot, "SILENCE_BIT", 12)
+    monkeypatch.setattr(FakeEngine, "FRAME", 5 << 12)
+    system = System(monkeypatch, seed=11)
+
+    async def testbench(ctx):
+        await system.write(ctx, "CONTROL", start=1)
+        for _ in range(4 << 12):
+            assert not ctx.get(system.processor.hold)
+            await ctx.tick()
 
     system.run(testbench)
