@@ -8,6 +8,8 @@ from firmware.frames import INFO_FIELDS, INFO_NAME_BYTES, Reply
 from firmware.link import Link, Request
 from firmware.messages import HARMLESS, explain_boot_error, explain_status
 from firmware.protocol import (
+    CLASSIFY_LEARNED,
+    CLASSIFY_MORE,
     LABEL_BYTES,
     MAX_READ_WORDS,
     PROTOCOL_VERSION,
@@ -129,15 +131,24 @@ class Device:
         return names[:count]
 
     def classify(
-        self, images: Iterable[bytes], *, learned: bool = False, window: int = 1
+        self, images: Iterable[bytes], *, learned: bool = False, window: int = 2
     ) -> Iterator[Decision]:
         """The decision on each image, as they come; `learned`: among the learned labels.
 
-        `window` requests may be under way at once: the device executes one at a time.
+        `window` requests may be under way at once, if the device says so too: then an image comes
+        while the frame of the one before it runs.
         """
+        window = max(1, min(window, self.info.window))
+        # The first one is sent alone: the device may have to fit its classifier before.
         requests = (
-            self._request(Command.CLASSIFY, int(learned), self._image(image), frames=1)
-            for image in images
+            self._request(
+                Command.CLASSIFY,
+                (CLASSIFY_LEARNED if learned else 0)
+                | (CLASSIFY_MORE if window > 1 and number and more else 0),
+                self._image(image),
+                frames=window,
+            )
+            for number, (image, more) in enumerate(_with_more(images))
         )
         for reply in self.link.exchange(requests, window=window):
             data = self._check(Command.CLASSIFY, reply)
@@ -271,6 +282,16 @@ def encode_label(label: str) -> bytes:
             f"A label has at most {LABEL_BYTES - 1} bytes of UTF-8, but {label!r} has {len(data)}"
         )
     return data.ljust(LABEL_BYTES, b"\0")
+
+
+def _with_more(images: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Each image, and whether another one follows."""
+    coming = iter(images)
+    for image in coming:
+        for following in coming:
+            yield image, True
+            image = following
+        yield image, False
 
 
 def _text(data: bytes) -> str:

@@ -195,6 +195,7 @@ def _directory(plan: DevicePlan, sha256: str, counts: dict, entries: list) -> by
         "classifier_layer": plan.classifier_layer,
         "learned_weights": plan.learned_weights,
         "learned_parameters": plan.learned_parameters,
+        "window": plan.window,
         **counts,
         "sections": len(entries),
     }

@@ -233,6 +233,8 @@ def _check_sizes(directory, sections):
         f"Images of {shape[0]} x {shape[1]} x {shape[2]} bytes do not take {image}",
     )
     _check(directory["golden"] > 0 and classes > 0, "There is no golden vector, or no class")
+    window = directory["window"]
+    _check(window in (1, 2), f"{window} CLASSIFY requests under way at once: 1 or 2 are possible")
     for section, size in (
         (Section.HEADS, 4 * LAYER_WORDS * len(Head)),
         (Section.LAYERS, 4 * LAYER_WORDS * (directory["classifier_layer"] + 1)),

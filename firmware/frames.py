@@ -55,6 +55,7 @@ INFO_FIELDS = (
     "flash_id",  # manufacturer << 16 | type << 8 | capacity
     "frame_cycles",  # of one frame, by the engine's counter, in the last self-test
     "demo",  # images of the stand-alone mode
+    "window",  # CLASSIFY requests that may be under way at once
 )
 """The u32 words of INFO's reply, in order; behind them the network's name."""
 

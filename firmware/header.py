@@ -123,6 +123,8 @@ def c_header(capability: Capability) -> str:
             "FIRMWARE_MINOR": FIRMWARE_VERSION[1],
             "PROTOCOL_VERSION": protocol.PROTOCOL_VERSION,
             "REPLY": protocol.REPLY,
+            "CLASSIFY_LEARNED": protocol.CLASSIFY_LEARNED,
+            "CLASSIFY_MORE": protocol.CLASSIFY_MORE,
             "LABEL_BYTES": protocol.LABEL_BYTES,
             "MAX_FEATURES": protocol.MAX_FEATURES,
             "MAX_LEARNED": protocol.MAX_LEARNED,

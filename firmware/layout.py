@@ -76,6 +76,7 @@ DIRECTORY_WORDS = (
     "classifier_layer",  # its index: where a head's entry is written
     "learned_weights",  # byte address of the weights of the learned head
     "learned_parameters",  # byte address of its parameters, which the features' head shares
+    "window",  # CLASSIFY requests under way at once: 2 if the next image may come during a frame
     "golden",  # vectors
     "demo",  # images
     "sections",  # entries that follow

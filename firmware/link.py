@@ -21,6 +21,7 @@ TRIES = 3
 """How often a request is sent, unless the caller says otherwise."""
 
 _BITS_PER_BYTE = 10  # 8N1
+_AHEAD_SECONDS = 0.05  # half of what the device waits for the next of several requests
 _TURN_SECONDS = 0.03  # of the device on any request beside its work: 24 ms, measured (FEATURES)
 
 
@@ -129,19 +130,36 @@ class Link:
     def exchange(self, requests: Iterable[Request], *, window: int = 1) -> Iterator[Reply]:
         """Send requests; their replies, in the same order.
 
-        `window` requests may be under way at once. The device knows a repeat only of the last one
-        that it executed, so more than one is for requests that may be executed twice.
+        From the first reply on, `window` requests may be under way at once: a reply is handed on
+        when the next request has been sent. The device knows a repeat only of the last one that it
+        executed, so more than one is for requests that may be executed twice.
         """
+        coming = iter(requests)
         under_way: deque[_Pending] = deque()
-        try:
-            for asked in requests:
-                if len(under_way) == window:
-                    yield self._await(under_way[0])
-                    under_way.popleft()
+
+        def fill(most: int) -> None:
+            while len(under_way) < most and (asked := next(coming, None)) is not None:
                 under_way.append(self._start(asked))
+
+        alone = False  # nothing is sent until all that is under way is answered
+        try:
+            fill(1)
             while under_way:
-                yield self._await(under_way[0])
+                known = self.repeats
+                reply = self._await(under_way[0])
                 under_way.popleft()
+                if self.repeats != known:
+                    alone = True
+                    for pending in under_way:
+                        if pending.reply is None:  # lost, too: it would have come by now
+                            self._repeat(pending)
+                if not (alone and under_way):
+                    alone = False
+                    fill(window)
+                handed_on = time.monotonic()
+                yield reply
+                # By now the device may have begun a frame without the request that it waited for.
+                alone |= time.monotonic() - handed_on > _AHEAD_SECONDS
         finally:
             for pending in under_way:
                 self._waiting.pop((pending.asked.command, pending.sequence), None)
@@ -193,9 +211,12 @@ class Link:
                 del self._waiting[asked.command, pending.sequence]
                 return pending.reply
             if not last:
-                self.repeats += 1
-                self._send(pending.line)
+                self._repeat(pending)
         raise NoAnswer(self._silence(asked.command, patience))
+
+    def _repeat(self, pending: _Pending) -> None:
+        self.repeats += 1
+        self._send(pending.line)
 
     def _send(self, line: bytes) -> None:
         with _failures(self.name):

@@ -11,8 +11,8 @@ HARMLESS = frozenset({BootError.NONE, BootError.FIRMWARE_COPY, BootError.DEMO})
 
 BOOT_ERRORS = {
     BootError.NONE: "none",
-    BootError.FIRMWARE_COPY: f"the first copy of the firmware in flash is damaged, and the second "
-    f"one runs; all else works; to mend it, {FLASH_ANEW}",
+    BootError.FIRMWARE_COPY: "the first copy of the firmware in flash is damaged, or it hung; the "
+    f"second one runs and all works; `reset` the board, and if this stays, {FLASH_ANEW}",
     BootError.DIRECTORY: f"the flash holds no directory, or a damaged one: {FLASH_ANEW}",
     BootError.FORMAT: f"the flash image is of another format version than the firmware: "
     f"{FLASH_ANEW}",

@@ -9,6 +9,8 @@ from enum import IntEnum
 from hw.heads import MAX_FEATURES, MAX_LEARNED
 
 __all__ = [
+    "CLASSIFY_LEARNED",
+    "CLASSIFY_MORE",
     "LABEL_BYTES",
     "MAX_FEATURES",
     "MAX_LEARNED",
@@ -25,6 +27,9 @@ PROTOCOL_VERSION = 1
 
 REPLY = 0x80
 """Set in the command byte of a reply."""
+
+CLASSIFY_LEARNED, CLASSIFY_MORE = 1, 2
+"""Bits of CLASSIFY's argument: among learned classes; the next CLASSIFY follows at once."""
 
 LABEL_BYTES = 16
 """Bytes of a label or class name, filled with zero bytes: UTF-8, at most 15 of text."""
@@ -50,8 +55,8 @@ class Command(IntEnum):
     vectors, u32 cycles of a frame."""
 
     CLASSIFY = 3
-    """Argument 1: among learned classes. Data: image, filled to a multiple of 4 bytes. Reply: u16
-    class, u16 classes, u32 cycles, i32 a logit."""
+    """Argument: `CLASSIFY_LEARNED`, `CLASSIFY_MORE`. Data: image, filled to a multiple of 4 bytes.
+    Reply: u16 class, u16 classes, u32 cycles, i32 a logit."""
 
     FEATURES = 4
     """Data: image. Reply: u32 cycles, u32 a feature, summed over the classifier's pixels."""
@@ -106,7 +111,7 @@ class BootError(IntEnum):
 
     NONE = 0
     FIRMWARE_COPY = 1
-    """The first copy of the firmware is damaged; the second one runs. All else works."""
+    """The first copy of the firmware is damaged, or it hung; the second one runs. All works."""
     DIRECTORY = 2
     """The directory is damaged, or the flash is erased."""
     FORMAT = 3

@@ -29,6 +29,7 @@ from .capability import SLICE_BITS, Capability
 from .engine.layout import ENTRY_WORDS
 from .plan import ClassifierPlace, Plan, PlanError, make_plan
 from .regmap import REGISTER_MAP
+from .soc.stream import AHEAD_CYCLES
 
 __all__ = [
     "LEARNED_BITS",
@@ -121,6 +122,12 @@ class DevicePlan:
         first = self.classifier_layer * ENTRY_WORDS
         tables = [self.plans.get(head, self.plans[Head.CLASSES]).table for head in Head]
         return np.stack([table[first : first + ENTRY_WORDS] for table in tables]).astype(np.uint16)
+
+    @property
+    def window(self) -> int:
+        """Images on the device at once: 2 if the next one may come while a frame runs, else 1."""
+        cycles = self.plans[Head.CLASSES].image_cycles
+        return 2 if cycles is not None and cycles <= AHEAD_CYCLES else 1
 
     @property
     def cycles(self) -> dict[Head, int]:

@@ -17,6 +17,7 @@ from .engine.drain import parameter_layout
 from .engine.layout import pack_layer
 from .engine.requantise import REQUANTISE_INTERVAL
 from .memory_map import Place, PlanError, allocate, sources
+from .soc.stream import BYTE_CYCLES
 from .timing import TURNAROUND_CYCLES, layer_timing
 
 __all__ = ["ClassifierPlace", "LayerPlan", "Plan", "PlanError", "make_plan"]
@@ -65,6 +66,28 @@ class Plan:
     @property
     def multiplications(self):
         return sum(layer.multiplications for layer in self.layers)
+
+    @property
+    def image_cycles(self):
+        """Cycles from a frame's start after which the next image may be written over its own, byte
+        by byte from the first on, at most one each BYTE_CYCLES; None: not before its end.
+
+        A line of the image is free when the last line of output pixels that reads it is done.
+        """
+        later = self.network.layers[1:]
+        fields = self.layers[0].fields
+        if fields["projection_image"] or not later or any(0 in sources(layer) for layer in later):
+            return None
+        height, width, channels = self.network.input_shape
+        lines = layer_timing(fields).lines
+        begins = range(fields["start_y"], fields["last_y"] + 1, fields["stride"] + 1)
+        cycles = 0
+        for line in range(height):
+            last = max((y for y, begin in enumerate(begins) if begin <= line), default=None)
+            if last is not None:
+                written = BYTE_CYCLES * width * channels * line
+                cycles = max(cycles, TURNAROUND_CYCLES + lines[last] + 2 - written)
+        return cycles
 
     @property
     def utilisation(self):

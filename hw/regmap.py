@@ -143,9 +143,10 @@ _SOC_REGISTERS = (
     )),
     ("BOOT", 0x8C, "How the firmware was started.", (
         _pulse("ALIVE", 0, "Write 1: checked firmware runs. To be written within 2 ** 20 cycles of "
-               "the start and then every 2 ** 25, frames not counted, or the other copy is started. "
-               "Until the first time the red light is on and FLASH swaps the copies, if COPY."),
-        _ro("COPY", 1, 1, "Which copy in flash was taken: 1 if the first one was damaged."),
+               "the start and then every 2 ** 25, frames not counted, or the other copy is "
+               "started. Until the first time the red light is on and FLASH swaps the copies, "
+               "if COPY."),
+        _ro("COPY", 1, 1, "Which copy in flash was taken: 1 if the first one is damaged or hung."),
         _pulse("RESTART", 2, "Write 1: start anew; aborts engine and DMA."),
     )),
     ("UART", 0x90, "To the host.", (
@@ -178,6 +179,8 @@ _SOC_REGISTERS = (
         _given("WORDS", 0, 16, "How many, at least 1, with START."),
         _pulse("START", 16, "Write 1: begin."),
         _pulse("STOP", 17, "Write 1: end early."),
+        _given("WAIT", 18, 1, "With START: begin with the 4096th cycle of the next frame, or with "
+               "its end."),
     )),
     ("DMA_STATUS", 0xA8, "How far the DMA is.", (
         _ro("BUSY", 0, 1, "Words are being moved."),

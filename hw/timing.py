@@ -23,10 +23,12 @@ _WINDOW_CYCLES = 3  # from a window's last tap to the next one's first; and stri
 
 @dataclass(frozen=True)
 class LayerTiming:
-    """Cycles counted from a layer's start pulse: of its first issue and of its end."""
+    """Cycles counted from a layer's start pulse: of its first issue and of its end; of the last
+    issue of each line of output pixels."""
 
     first_issue: int
     end: int
+    lines: tuple[int, ...]
 
 
 def layer_timing(fields):
@@ -41,6 +43,7 @@ def layer_timing(fields):
     popped = issued = -1
     first_issue = None
     drained = 0
+    lines = []
     groups = fields["groups"] + 1
     rows = _taps(fields, "y", "height")
     columns = _taps(fields, "x", "width")
@@ -70,8 +73,9 @@ def layer_timing(fields):
                 issued = max(issued, drained)
                 drained = issued + drain
             visit += moved
+        lines.append(issued)
     last_lane = fields["tile_lanes"] * (fields["lane_cycles"] + 1)
-    return LayerTiming(first_issue, issued + last_lane + _PIPELINE_CYCLES)
+    return LayerTiming(first_issue, issued + last_lane + _PIPELINE_CYCLES, tuple(lines))
 
 
 def _taps(fields, axis, extent):

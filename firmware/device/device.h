@@ -16,6 +16,8 @@ enum { SLOT_MAGIC, SLOT_SEQUENCE, SLOT_HASH0, SLOT_HASH1, SLOT_CLASSES, SLOT_FEA
 #define SECTION_KINDS (SECTION_NAMES + 1)
 #define NO_HEAD 0xFF
 
+enum { NOTHING, STARTED, COMING }; /* its start was taken; and its image comes by DMA */
+
 struct device {
   /* Of the system */
   uint32_t tenth; /* clock cycles of 0.1 s */
@@ -36,6 +38,8 @@ struct device {
   uint32_t skip;                     /* the rest of a frame is to be dropped */
   uint32_t last_bytes, last_crc;     /* of the last request; 0 bytes: none, or not to be repeated */
   uint32_t reply_words;              /* data of the reply to it */
+  uint32_t ahead;                    /* of the next request, before that reply: one of these */
+  uint32_t stopped;                  /* what stopped its start */
 
   /* Of the stand-alone mode and the lights */
   uint32_t alone, image, decision;

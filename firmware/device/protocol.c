@@ -27,28 +27,40 @@ _Static_assert(REPLY_WORDS >= 2 + MAX_FEATURES, "room for means (learned.c)");
 _Static_assert(REPLY_WORDS >= 3 + MAX_FEATURES, "room for FEATURES");
 _Static_assert(REPLY_WORDS >= 2 + MOST_NAMES * LABEL_WORDS, "room for NAMES");
 
-/* The next byte or end of the stream, as STREAM has it, or LATE. */
-static uint32_t take(void) {
+/* What is at the front of the stream, as STREAM has it, or LATE. */
+static uint32_t look(void) {
   uint32_t since = READ(TIMER);
   alive();
   do {
     uint32_t token = READ(STREAM);
     if (token & MASK(STREAM, VALID)) {
-      WRITE(STREAM, MASK(STREAM, NEXT));
       return token;
     }
   } while (READ(TIMER) - since <= device.tenth);
   return LATE;
 }
 
-/* Move words to the bus until all are there: 0; or until the frame ends: its end, which is not
- * taken; or, where neither happens, LATE. */
-static uint32_t move(uint32_t target, uint32_t words) {
+/* The next byte or end of the stream, likewise. */
+static uint32_t take(void) {
+  uint32_t token = look();
+  if (token != LATE) {
+    WRITE(STREAM, MASK(STREAM, NEXT));
+  }
+  return token;
+}
+
+/* Begin to move words from the stream to the bus. */
+static void begin(uint32_t target, uint32_t words) {
+  WRITE(DMA_TARGET, target / 4 | MASK(DMA_TARGET, LOAD));
+  WRITE(DMA, words | MASK(DMA, START));
+}
+
+/* Until all words are there: 0; or until the frame ends: its end, which is not taken; or, where
+ * neither happens, LATE. */
+static uint32_t finish(void) {
   uint32_t since = READ(TIMER);
   uint32_t before = 0;
   uint32_t stop = MASK(STREAM, END);
-  WRITE(DMA_TARGET, target / 4 | MASK(DMA_TARGET, LOAD));
-  WRITE(DMA, words | MASK(DMA, START));
   for (;;) {
     uint32_t status = READ(DMA_STATUS);
     if (!(status & MASK(DMA_STATUS, BUSY))) {
@@ -72,45 +84,48 @@ static uint32_t move(uint32_t target, uint32_t words) {
   return stop;
 }
 
-/* The start of a frame: its head, and for some commands a label and an image, in words and each to
- * its place, since bytes that the processor takes come too slowly for the FIFO. Gives what stopped
- * it, or 0; and the bytes that are in the request, 0 where there are fewer than any frame has,
- * TOO_MANY where it has a wrong length or nobody needs the rest.
+static uint32_t move(uint32_t target, uint32_t words) {
+  begin(target, words);
+  return finish();
+}
+
+/* The start of a request: its head and the word behind it, which every request has, of its data or
+ * its CRC. Gives what stopped it, or 0. */
+static uint32_t take_start(void) {
+  WRITE(CRC_FEED, MASK(CRC_FEED, CLEAR));
+  return move(bus_address(&device.request), (HEAD_BYTES + CRC_BYTES) / 4);
+}
+
+/* What a request has behind that, for some commands: a label and an image, each to its place, since
+ * bytes that the processor takes come too slowly for the FIFO. Gives what stopped it, or 0; and the
+ * bytes that are in the request, TOO_MANY where it has a wrong length or nobody needs the rest.
  */
 #define TOO_MANY (sizeof device.request)
 #define IMAGE_PLACE 4 /* bytes for which an image counts */
 
-static uint32_t take_head(uint32_t *count) {
-  uint32_t target = bus_address(&device.request);
-  uint32_t token = move(target, HEAD_BYTES / 4);
-  if (token) {
-    return token;
-  }
+static uint32_t take_image(uint32_t *count) {
   uint32_t command = device.request.command;
   uint32_t has_image = in(command, IMAGE_COMMANDS);
-  uint32_t words = device.image_words;
-  target += HEAD_BYTES;
-  if (has_image && command != COMMAND_LEARN && ready()) {
-    target = DHAM_IMAGE_BASE;
-    words--;
-  }
-  token = move(target, CRC_BYTES / 4);
-  if (token) {
-    return token;
-  }
+  uint32_t token = 0;
   *count = HEAD_BYTES + CRC_BYTES;
   if (!in(command, ALL_COMMANDS) || (has_image && !ready())) {
     *count = TOO_MANY;
   } else if (has_image) {
-    *count = HEAD_BYTES + IMAGE_PLACE;
-    target += 4;
+    uint32_t target = DHAM_IMAGE_BASE;
+    uint32_t words = device.image_words;
     if (command == COMMAND_LEARN) {
-      token = move(target, LABEL_WORDS - 1);
+      token = move(bus_address(device.request.data + 1), LABEL_WORDS - 1);
       *count += LABEL_BYTES;
-      target = DHAM_IMAGE_BASE;
+    } else {
+      bus_write(target, device.request.data[0]);
+      target += 4;
+      words--;
     }
     if (!token) {
-      token = move(target, words);
+      if (device.ahead != COMING) {
+        begin(target, words);
+      }
+      token = finish();
     }
     if (token) {
       *count = TOO_MANY;
@@ -119,28 +134,44 @@ static uint32_t take_head(uint32_t *count) {
   return token;
 }
 
-/* The reply in its place: CRC, COBS, a zero byte. */
+/* Before a frame, where the next request is promised: take its start; its image comes meanwhile,
+ * behind the one that the frame reads. */
+static void start_next(void) {
+  if (look() == LATE) {
+    return;
+  }
+  device.stopped = take_start();
+  device.ahead = STARTED;
+  if (!device.stopped && device.request.command == COMMAND_CLASSIFY) {
+    begin(DHAM_IMAGE_BASE + 4, (device.image_words - 1) | MASK(DMA, WAIT));
+    device.ahead = COMING;
+  }
+}
+
+/* The reply in its place: CRC, COBS, a zero byte. The loops are short: each byte of a reply takes
+ * longer here than on the line. */
 static void answer(void) {
-  uint8_t *byte = device.reply.bytes;
-  uint32_t left = HEAD_BYTES + 4 * device.reply_words;
-  device.reply.data[device.reply_words] = crc_feed(byte, left);
-  left += CRC_BYTES;
+  const uint8_t *byte = device.reply.bytes;
+  const uint8_t *end = byte + HEAD_BYTES + 4 * device.reply_words;
+  device.reply.data[device.reply_words] = crc_feed(byte, (uint32_t)(end - byte));
+  end += CRC_BYTES;
   for (;;) {
-    uint32_t run = 0;
-    while (run < left && run < COBS_BLOCK && byte[run]) {
-      run++;
+    const uint8_t *block = byte;
+    const uint8_t *most = end - byte > COBS_BLOCK ? byte + COBS_BLOCK : end;
+    while (byte != most && *byte) {
+      byte++;
     }
-    uart_send(run + 1);
-    left -= run;
-    for (uint32_t count = run; count; count--) {
-      uart_send(*byte++);
+    uart_send((uint32_t)(byte - block) + 1);
+    while (block != byte) {
+      while (!(READ(UART) & MASK(UART, READY))) {
+      }
+      WRITE(UART, *block++ | MASK(UART, SEND));
     }
-    if (left == 0) {
+    if (byte == end) {
       break;
     }
-    if (run < COBS_BLOCK) { /* the block stands for a zero byte too */
+    if (byte != most) { /* the block stands for a zero byte too */
       byte++;
-      left--;
     }
   }
   uart_send(0);
@@ -179,6 +210,7 @@ static void info(void) {
   data[INFO_FEATURES] = device.features;
   data[INFO_LEARNED] = learned[SLOT_CLASSES];
   data[INFO_DEMO] = DIRECTORY_WORD(DEMO);
+  data[INFO_WINDOW] = DIRECTORY_WORD(WINDOW);
 }
 _Static_assert(INFO_NAME_BYTES == 4 * (WORD_IMAGE_BYTES - WORD_NETWORK_NAME0), "name as in flash");
 
@@ -193,25 +225,32 @@ static uint32_t retest(void) {
   return STATUS_OK;
 }
 
-static uint32_t frame(uint32_t head) {
+static uint32_t frame(uint32_t head, uint32_t more) {
   network_select(head);
+  if (more) {
+    start_next();
+  }
   return network_run() ? STATUS_OK : STATUS_ENGINE_FAILED;
 }
 
 static uint32_t classify(void) {
   uint32_t classes = device.classes;
+  uint32_t head = HEAD_CLASSES;
+  uint32_t more = device.request.argument & CLASSIFY_MORE;
   uint32_t status;
-  if (device.request.argument > 1) {
+  if (device.request.argument > (DIRECTORY_WORD(WINDOW) > 1 ? CLASSIFY_LEARNED | CLASSIFY_MORE
+                                                            : CLASSIFY_LEARNED)) {
     return STATUS_WRONG_ARGUMENT;
   }
-  if (device.request.argument) {
+  if (device.request.argument & CLASSIFY_LEARNED) {
+    head = HEAD_LEARNED;
     classes = learned[SLOT_CLASSES];
     if (classes == 0) {
       return STATUS_NOTHING_LEARNED;
     }
     learned_fit();
   }
-  status = frame(device.request.argument ? HEAD_LEARNED : HEAD_CLASSES);
+  status = frame(head, more);
   if (status == STATUS_OK) {
     put(device.decision | classes << 16);
     put(READ(CYCLES));
@@ -226,7 +265,7 @@ static uint32_t features(void) {
   if (!device.features) {
     return STATUS_NOT_READY;
   }
-  uint32_t status = frame(HEAD_FEATURES);
+  uint32_t status = frame(HEAD_FEATURES, 0);
   if (status == STATUS_OK) {
     put(READ(CYCLES));
     for (uint32_t left = device.features; left; left--) {
@@ -269,7 +308,7 @@ static uint32_t learn(void) {
   if (device.request.argument > 1 || !(label[0] & 0xFF) || label[LABEL_WORDS - 1] >> 24) {
     return STATUS_WRONG_ARGUMENT;
   }
-  status = frame(HEAD_FEATURES);
+  status = frame(HEAD_FEATURES, 0);
   if (status == STATUS_OK) {
     number = learned_find(label);
     status = learned_add(label, number);
@@ -408,15 +447,19 @@ static uint32_t execute(uint32_t bytes) {
   return STATUS_OK;
 }
 
-void protocol_receive(void) {
+/* A frame, or the rest of the one that was begun: its bytes, with an image for IMAGE_PLACE of them,
+ * or TOO_MANY; 0: none that is whole came. */
+static uint32_t receive(uint32_t *crc) {
   uint32_t count = device.skip ? TOO_MANY : 0;
-  uint32_t crc = 0; /* the last four bytes: the frame's own */
-  uint32_t most;    /* bytes of which the processor takes each; as long as the FIFO has room for */
+  uint32_t last = 0; /* the last four bytes: the frame's own CRC */
+  uint32_t most; /* bytes of which the processor takes each; as long as the FIFO has room for */
   uint32_t token = 0;
-  WRITE(CRC_FEED, MASK(CRC_FEED, CLEAR));
   if (!device.skip) {
-    token = take_head(&count);
-    crc = device.request.data[0];
+    token = device.ahead != NOTHING ? device.stopped : take_start();
+    if (!token) {
+      token = take_image(&count);
+    }
+    last = device.request.data[0];
   }
   most = device.request.command == COMMAND_WRITE ? TOO_MANY : count + LABEL_BYTES;
   while (!(token & LATE)) {
@@ -428,53 +471,70 @@ void protocol_receive(void) {
     if (token & (LATE | MASK(STREAM, END))) {
       break;
     }
-    crc = crc >> 8 | token << 24;
+    last = last >> 8 | token << 24;
     device.request.bytes[count++] = (uint8_t)token;
     if (count > most) {
       count = TOO_MANY;
     }
     token = 0;
   }
+  *crc = last;
   if (token & LATE) {
     device.counters[COUNTER_CUT] += !device.skip;
     device.skip = 1;
-    return;
+    return 0;
   }
   if (device.skip) {
     device.skip = 0;
-    return;
+    return 0;
   }
   if (token & MASK(STREAM, CUT)) {
     device.counters[COUNTER_CUT]++;
-    return;
+    return 0;
   }
   if (READ(CRC) != CRC_RESIDUE || count < HEAD_BYTES + CRC_BYTES) {
     device.counters[COUNTER_DAMAGED]++;
-    return;
+    return 0;
   }
   device.counters[COUNTER_REQUESTS]++;
-  device.alone = 0;
-  /* The last reply's head, too: of an image without its CRC, `crc` is an earlier frame's. */
-  if (count == device.last_bytes && crc == device.last_crc &&
-      device.reply.command == (device.request.command | REPLY) &&
-      device.reply.sequence == device.request.sequence) {
-    device.counters[COUNTER_REPEATED]++;
-  } else {
-    /* Of one that was too long or too short, the CRC went by. */
-    device.last_bytes = count < TOO_MANY ? count : 0;
-    device.last_crc = crc;
-    device.reply_words = 0;
-    uint32_t status = execute(count - HEAD_BYTES - CRC_BYTES);
-    device.reply.command = device.request.command | REPLY;
-    device.reply.sequence = device.request.sequence;
-    device.reply.status = (uint8_t)status;
-    device.reply.error = (uint8_t)boot_error();
-    if (status != STATUS_OK) {
-      device.reply_words = 0;
+  return count;
+}
+
+/* Receive, execute, answer; where the start of the next request was taken meanwhile, that one too:
+ * it is received to its end before the answer, for which the CRC is needed. */
+void protocol_receive(void) {
+  do {
+    uint32_t crc;
+    uint32_t count = receive(&crc);
+    if (device.ahead != NOTHING) {
+      device.ahead = NOTHING;
+      answer();
     }
-  }
+    if (!count) {
+      return;
+    }
+    device.alone = 0;
+    /* The last reply's head, too: of an image without its CRC, `crc` is something else. */
+    if (count == device.last_bytes && crc == device.last_crc &&
+        device.reply.command == (device.request.command | REPLY) &&
+        device.reply.sequence == device.request.sequence) {
+      device.counters[COUNTER_REPEATED]++;
+    } else {
+      /* Of one that was too long or too short, the CRC went by. */
+      device.last_bytes = count < TOO_MANY ? count : 0;
+      device.last_crc = crc;
+      device.reply_words = 0;
+      device.reply.command = device.request.command | REPLY;
+      device.reply.sequence = device.request.sequence;
+      device.reply.status = (uint8_t)execute(count - HEAD_BYTES - CRC_BYTES);
+      device.reply.error = (uint8_t)boot_error();
+      if (device.reply.status != STATUS_OK) {
+        device.reply_words = 0;
+      }
+    }
+  } while (device.ahead != NOTHING);
   answer();
-  if (device.request.command == COMMAND_RESET && device.reply.status == STATUS_OK) {
+  if (device.reply.command == (COMMAND_RESET | REPLY) && device.reply.status == STATUS_OK) {
     bus_restart();
   }
 }

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.bus.csr import CSRBank
 from hw.bus.uart import Receiver, Transmitter, divisor_for
@@ -15,7 +16,7 @@ from hw.soc.fifo import ByteFIFO
 from hw.soc.flash import FlashController
 from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, FLASH_SIZE, processor_memory
 from hw.soc.processor import Processor
-from hw.soc.stream import CobsDecoder, StreamDMA
+from hw.soc.stream import AHEAD_CYCLES, CobsDecoder, StreamDMA
 
 __all__ = ["FAILURE", "FIFO_BYTES", "Soc"]
 
@@ -105,6 +106,10 @@ class Soc(wiring.Component):
         wiring.connect(m, dma.bus, arbiter.dma)
         wiring.connect(m, arbiter.bus, device.bus)
         wiring.connect(m, device.flash, flash.bus)
+        # A frame begins; and did, a cycle before.
+        early, was_early = Signal(), Signal()
+        ahead = exact_log2(AHEAD_CYCLES)
+        m.d.sync += [early.eq(host.busy & ~host.cycles[ahead]), was_early.eq(early)]
         m.d.comb += [
             arbiter.hold.eq(host.busy),
             arbiter.flip.eq(boot.flip),
@@ -122,8 +127,11 @@ class Soc(wiring.Component):
             dma.target.eq(csr.dma_target_word),
             dma.start.eq(csr.dma_start),
             dma.words.eq(csr.dma_words),
-            dma.stop.eq(csr.dma_stop | boot.clear),
-            flash.stop.eq(csr.flash_stop | boot.clear),
+            dma.wait.eq(csr.dma_wait),
+            dma.go.eq(was_early & ~early),
+            # All through the reset: what had been asked for may begin only then.
+            dma.stop.eq(csr.dma_stop | boot.hold),
+            flash.stop.eq(csr.flash_stop | boot.hold),
             flash.select.eq(csr.flash_select),
             flash.send.eq(csr.flash_send),
             flash.send_data.eq(csr.flash_data),

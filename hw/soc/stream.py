@@ -6,7 +6,21 @@ from amaranth.lib.wiring import In, Out
 
 from hw.bus.wishbone import Signature
 
-__all__ = ["COUNT_BITS", "CRC_RESIDUE", "CobsDecoder", "StreamDMA", "Token"]
+__all__ = [
+    "AHEAD_CYCLES",
+    "BYTE_CYCLES",
+    "COUNT_BITS",
+    "CRC_RESIDUE",
+    "CobsDecoder",
+    "StreamDMA",
+    "Token",
+]
+
+AHEAD_CYCLES = 4096
+"""Cycles of a frame until the DMA that waits for it begins. The FIFO bridges so many."""
+
+BYTE_CYCLES = 9
+"""Cycles that each byte takes at least."""
 
 COUNT_BITS = 16
 """Bits of the DMA's count of words."""
@@ -121,8 +135,10 @@ class StreamDMA(wiring.Component):
         CRC-32 of the bytes since then; valid 8 cycles after the last.
     target_load, target : In(1), In(address)
         Pulse with the word address of the next write.
-    start, words : In(1), In(COUNT_BITS)
-        Pulse: move so many words, at least 1.
+    start, words, wait : In(1), In(COUNT_BITS), In(1)
+        Pulse: move so many words, at least 1; with `wait`, from the next `go` on.
+    go : In(1)
+        Pulse: what waits begins.
     stop : In(1)
         Pulse: end at once. A write under way is finished.
     busy, left : Out(1), Out(COUNT_BITS)
@@ -147,6 +163,8 @@ class StreamDMA(wiring.Component):
             "target": In(addr_width),
             "start": In(1),
             "words": In(COUNT_BITS),
+            "wait": In(1),
+            "go": In(1),
             "stop": In(1),
             "busy": Out(1),
             "left": Out(COUNT_BITS),
@@ -162,6 +180,7 @@ class StreamDMA(wiring.Component):
         word = Signal(32)
         quarter = Signal(2)  # bytes of `word` that have come
         address = Signal(self._addr_width)
+        waiting = Signal()  # where the DMA is busy
         token = self.i.payload
 
         m.d.comb += [
@@ -172,7 +191,7 @@ class StreamDMA(wiring.Component):
         ]
         take = Signal()
         m.d.comb += [
-            take.eq(~token.end & ~shifting & ~self.bus.cyc & Mux(self.busy, 1, self.next)),
+            take.eq(~token.end & ~shifting & ~self.bus.cyc & Mux(self.busy, ~waiting, self.next)),
             self.i.ready.eq(take | (token.end & ~self.busy & self.next)),
         ]
         bit = byte[0]
@@ -203,8 +222,15 @@ class StreamDMA(wiring.Component):
                 m.d.sync += self.busy.eq(0)
         with m.If(self.target_load):
             m.d.sync += address.eq(self.target)
+        with m.If(self.go):
+            m.d.sync += waiting.eq(0)
         with m.If(self.start):
-            m.d.sync += [self.busy.eq(1), self.left.eq(self.words), quarter.eq(0)]
+            m.d.sync += [
+                self.busy.eq(1),
+                self.left.eq(self.words),
+                quarter.eq(0),
+                waiting.eq(self.wait),
+            ]
         with m.If(self.stop):
             m.d.sync += self.busy.eq(0)
         m.d.comb += [

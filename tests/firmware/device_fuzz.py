@@ -24,7 +24,7 @@ from tests.firmware.device_host import (
     parse,
 )
 
-__all__ = ["fuzz"]
+__all__ = ["fuzz", "wire"]
 
 # What WRITE may reach without harm to this test: not the firmware's own hardware, by which anybody
 # can stop it.
@@ -47,7 +47,7 @@ def _valid(rng, network):
     word = address.to_bytes(4, "little")
     command, argument, data = rng.choice([
         (Command.INFO, 0, b""),
-        (Command.CLASSIFY, rng.randrange(3), image),
+        (Command.CLASSIFY, rng.randrange(5), image),
         (Command.FEATURES, 0, image),
         (Command.BENCH, rng.randrange(4), b""),
         (Command.COUNTERS, 0, b""),
@@ -71,7 +71,7 @@ def _valid(rng, network):
     return frame(command, argument, data, rng.randrange(256))
 
 
-def _wire(rng, network):
+def wire(rng, network):
     """Bytes as a bad line has them, in pieces; a number is a silence."""
     kind = rng.randrange(8)
     if kind == 0:
@@ -98,12 +98,13 @@ def fuzz(device, *, seconds, seed):
     """Feed random lines for so long; how many. `AssertionError` where one does harm."""
     rng = random.Random(seed)
     end, rounds = time.monotonic() + seconds, 0
+    device.host.model_span(rng.choice([0, 20_000, 220_000]))
     device.on()
     while time.monotonic() < end or rounds == 0:
         rounds += 1
         try:
             for _ in range(rng.randrange(1, 6)):
-                for piece in _wire(rng, device.network):
+                for piece in wire(rng, device.network):
                     if isinstance(piece, int):
                         device.host.model_silence(piece)
                     else:

@@ -63,6 +63,7 @@ def load_host(library):
         ("model_copy", None, [u32]),
         ("model_power", None, [ctypes.c_int64]),
         ("model_failing", None, [u32]),
+        ("model_span", None, [u32]),
         ("model_worn", None, [u32]),
         ("model_stuck", None, [ctypes.c_int]),
         ("model_leds", u32, []),
@@ -70,6 +71,7 @@ def load_host(library):
         ("model_take", u32, []),
         ("model_feed", None, [text, u32]),
         ("model_silence", None, [u32]),
+        ("model_hold", None, []),
         ("model_run", text, [u32]),
         ("model_on", text, []),
         ("divide", u32, [u32, u32]),
@@ -86,9 +88,9 @@ def load_host(library):
 class Network:
     """A made-up network for the model, and the flash image that holds it."""
 
-    def __init__(self, *, features=12, classes=5, golden=2, demo=2, reach=255, group=4):
+    def __init__(self, *, features=12, classes=5, golden=2, demo=2, reach=255, group=4, window=2):
         self.features, self.classes, self.golden, self.demo = features, classes, golden, demo
-        self.reach, self.group = reach, group
+        self.reach, self.group, self.window = reach, group, window
         self.learned_weights = REGISTER_MAP.window("WEIGHTS").base + 0x400
         self.learned_parameters = REGISTER_MAP.window("PARAMETERS").base + 0x40
         self.image_bytes = CAPABILITY.image_bytes
@@ -165,6 +167,7 @@ class Network:
             "classifier_layer": 0,
             "learned_weights": self.learned_weights,
             "learned_parameters": self.learned_parameters,
+            "window": self.window,
             "golden": self.golden,
             "demo": self.demo,
             "sections": len(entries),
@@ -189,6 +192,7 @@ class Device:
         )  # fmt: skip
         host.model_copy(0)
         host.model_buttons(0)
+        host.model_span(0)
         self.flash = (ctypes.c_uint8 * _FLASH_BYTES).from_address(
             ctypes.addressof(host.model_flash().contents)
         )

@@ -15,6 +15,7 @@
 #include "../../firmware/device/fewshot.h"
 
 #define ACCESS 120
+#define AHEAD 4096 /* cycles of a frame until the DMA that waits for it begins */
 #define BYTE 60
 #define FIFO_BYTES 512
 #define FLASH_BYTES 0x100000
@@ -31,7 +32,9 @@ static uint32_t logits[LOGIT_WORDS];
 static uint32_t capability[CAPABILITY_WORDS];
 static struct { uint32_t features, classes, layer, learned_weights, learned_parameters; } net;
 
-/* The line from the host: a byte or, from 256 on, a silence of so many cycles less 256. */
+/* The line from the host: a byte or, from 256 on, a silence of so many cycles less 256; or what
+ * comes behind follows the next zero byte that the device sends. */
+#define HOLD UINT32_MAX
 static uint32_t line[LINE];
 static uint32_t line_first, line_last;
 static uint64_t now, line_at;
@@ -41,12 +44,12 @@ static uint32_t fifo_first, fifo_last;
 static int overrun;
 
 static uint8_t sent[LINE];
-static uint32_t sent_count;
+static uint32_t sent_count, ends; /* zero bytes sent that nothing on the line has waited for */
 
 static struct { uint32_t left; int zero, inside; } cobs;
 static struct { int valid, end, cut; uint8_t data; } token; /* the decoder's front */
 static uint32_t crc_state;
-static struct { int busy; uint32_t target, left, quarter, word; } dma;
+static struct { int busy, waiting; uint32_t target, left, quarter, word; } dma;
 static struct { int streaming, select; uint32_t address; } spi;
 static struct { uint32_t count, instruction, address, data; uint8_t page[PAGE]; int enabled, busy; } chip;
 
@@ -55,6 +58,7 @@ static uint32_t failing; /* frames that never end */
 static uint8_t answer;   /* of the flash */
 static uint32_t worn;    /* flash address of a byte that stays erased; 0: none */
 static int stuck;        /* the flash stays busy */
+static uint32_t span;    /* cycles of a frame, where it is to be longer than its counter says */
 static int64_t power; /* steps of programming and erasing until it fails; negative: never */
 static jmp_buf out;
 const char *model_fault;
@@ -70,8 +74,15 @@ static void fault(const char *text) {
 
 static void receive(void) {
   while (line_first != line_last && line_at <= now) {
-    uint32_t item = line[line_first++ % LINE];
-    if (item >= 256) {
+    uint32_t item = line[line_first % LINE];
+    if (item == HOLD && !ends) {
+      line_at = now + 1;
+      return;
+    }
+    line_first++;
+    if (item == HOLD) {
+      ends--;
+    } else if (item >= 256) {
       line_at += item - 256;
     } else {
       line_at += BYTE;
@@ -185,8 +196,6 @@ static void run(void) {
     if ((int32_t)logits[o] > (int32_t)logits[decision]) decision = o;
   }
   cycles = 1000 + head;
-  now += cycles;
-  heard = now;
   done = MASK(STATUS, DONE);
 }
 
@@ -268,7 +277,7 @@ static uint8_t take_byte(void) {
 static void move_words(void) {
   for (;;) {
     front();
-    if (!dma.busy || !front_valid() || front_end()) return;
+    if (!dma.busy || dma.waiting || !front_valid() || front_end()) return;
     dma.word = dma.word >> 8 | (uint32_t)take_byte() << 24;
     if (++dma.quarter == 4) {
       dma.quarter = 0;
@@ -277,6 +286,22 @@ static void move_words(void) {
       if (--dma.left == 0) dma.busy = 0;
     }
   }
+}
+
+/* A frame: the image is that of its start; bytes come, and a DMA that waited takes them. */
+static void run_frame(void) {
+  uint64_t begin = now, end;
+  CHECK(!dma.busy || dma.waiting, "the DMA writes while the frame reads the image");
+  run();
+  end = begin + (span > cycles ? span : cycles);
+  while (now < end) {
+    now = end - now > BYTE ? now + BYTE : end;
+    if (now - begin >= AHEAD) dma.waiting = 0;
+    receive();
+    move_words();
+  }
+  dma.waiting = 0;
+  heard = now;
 }
 
 /* --- the bus --------------------------------------------------------------------------------- */
@@ -347,7 +372,7 @@ void bus_write(uint32_t address, uint32_t word) {
   switch (address) {
     case ADDRESS(CONTROL):
       CHECK(!(word & MASK(CONTROL, REPEAT)), "frames without an end");
-      if (word & MASK(CONTROL, START)) run();
+      if (word & MASK(CONTROL, START)) run_frame();
       return;
     case ADDRESS(STOP_AFTER): stop_after = word & 0xFF; return;
     case ADDRESS(LEDS): leds = word; return;
@@ -356,7 +381,10 @@ void bus_write(uint32_t address, uint32_t word) {
       if (word & MASK(BOOT, RESTART)) longjmp(out, 2);
       return;
     case ADDRESS(UART):
-      if (word & MASK(UART, SEND) && sent_count < LINE) sent[sent_count++] = (uint8_t)word;
+      if (word & MASK(UART, SEND) && sent_count < LINE) {
+        sent[sent_count++] = (uint8_t)word;
+        ends += !(word & MASK(UART, DATA));
+      }
       if (word & MASK(UART, OVERRUN_CLEAR)) overrun = 0;
       return;
     case ADDRESS(STREAM):
@@ -382,6 +410,8 @@ void bus_write(uint32_t address, uint32_t word) {
         dma.busy = 1;
         dma.left = word & MASK(DMA, WORDS);
         dma.quarter = 0;
+        dma.waiting = (word & MASK(DMA, WAIT)) != 0;
+        CHECK(!dma.waiting || !spi.streaming, "the DMA waits with the flash's bytes");
       }
       if (word & MASK(DMA, STOP)) dma.busy = 0;
       return;
@@ -434,13 +464,14 @@ void model_power(int64_t steps) { power = steps; }
 void model_worn(uint32_t address) { worn = address; }
 void model_stuck(int on) { stuck = on; }
 void model_failing(uint32_t frames) { failing = frames; }
+void model_span(uint32_t count) { span = count; }
 uint32_t model_leds(void) { return leds; }
 uint64_t model_now(void) { return now; }
 
 /* The bytes sent since the last call; model_sent() has them. */
 uint32_t model_take(void) {
   uint32_t count = sent_count;
-  sent_count = 0;
+  sent_count = ends = 0;
   return count;
 }
 
@@ -449,6 +480,7 @@ void model_feed(const uint8_t *bytes, uint32_t count) {
   while (count--) line[line_last++ % LINE] = *bytes++;
 }
 void model_silence(uint32_t count) { line[line_last++ % LINE] = 256 + count; }
+void model_hold(void) { line[line_last++ % LINE] = HOLD; }
 
 /* Poll until the line is empty and so many more cycles have passed; NULL, or what is wrong. */
 const char *model_run(uint32_t count) {

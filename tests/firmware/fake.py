@@ -94,11 +94,12 @@ class FakeDevice:
     """Takes bytes, gives [(seconds from now, bytes)]. Logit i of an image: its byte i, less 100."""
 
     def __init__(
-        self, *, boot_error=0, protocol=1, map_version=2 << 16, features=FEATURES, **faults
-    ):
+        self, *, boot_error=0, protocol=1, map_version=2 << 16, features=FEATURES, window=2,
+        **faults,
+    ):  # fmt: skip
         self.faults = Faults(**faults)
         self.boot_error, self.protocol, self.map_version = boot_error, protocol, map_version
-        self.features = features
+        self.features, self.window = features, window
         self.passed = True
         self.learned = {}  # label to [images, sums]
         self.saved = {}
@@ -167,8 +168,8 @@ class FakeDevice:
         words += [self.boot_error, equal, 10]
         words += struct.unpack("<8I", HASH)
         words += [IMAGE_BYTES, height, width, channels, len(CLASSES), self.features]
-        words += [len(self.learned), 16, 0xEF4018, CYCLES, 3]
-        return 0, struct.pack("<27I", *words) + b"tiny".ljust(32, b"\0")
+        words += [len(self.learned), 16, 0xEF4018, CYCLES, 3, self.window]
+        return 0, struct.pack("<28I", *words) + b"tiny".ljust(32, b"\0")
 
     def _command2(self, argument, data):
         return 0, struct.pack("<3I", 10 if self.passed else 9, 10, CYCLES)
@@ -176,7 +177,10 @@ class FakeDevice:
     def _logits(self, image):
         return [byte - 100 for byte in image[: len(CLASSES)]]
 
-    def _command3(self, learned, data):
+    def _command3(self, argument, data):
+        learned = argument & 1
+        if argument > (3 if self.window == 2 else 1):
+            return 3, b""
         if len(data) != IMAGE_BYTES:
             return 2, b""
         if learned and not self.learned:

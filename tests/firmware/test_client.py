@@ -52,11 +52,11 @@ def test_other_versions(wrong, text):
         opened(FakeDevice(**wrong))
 
 
-@pytest.mark.parametrize("size", [0, 3, 139, 141])
+@pytest.mark.parametrize("size", [0, 3, 143, 145])
 def test_info_of_another_length(size):
     device = FakeDevice()
     device.override[1] = (0, b"\1\0\0\0".ljust(size, b"\0")[:size])
-    with fails(f"The device's reply to INFO has {size} bytes of data instead of 140: it has "
+    with fails(f"The device's reply to INFO has {size} bytes of data instead of 144: it has "
                "another firmware; flash it anew"):  # fmt: skip
         opened(device)
 
@@ -76,11 +76,23 @@ def test_classify():
         assert one.logits == [byte - 100 for byte in picture[:14]] and one.cycles == 123_456
 
 
-def test_classify_with_several_under_way():
-    end = FakeDevice(late=[0.0] + [0.01, 0] * 4)
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("window, of_device, more", [(2, 2, 2), (2, 1, 0), (1, 2, 0), (2, 0, 0)])
+def test_classify_with_several_under_way(learned, window, of_device, more):
+    """All but the first and the last promise the next one, where the device can take it."""
+    end = FakeDevice(late=[0.0] + [0.01, 0] * 4, window=of_device)
     device = opened(end)
+    list(device.learn("x", [image()]))
+    end.executed.clear()
     pictures = [image(*range(index), 200) for index in range(8)]
-    assert [one.decision for one in device.classify(pictures, window=2)] == list(range(8))
+    decisions = list(device.classify(pictures, learned=learned, window=window))
+    assert [one.logits[0] for one in decisions] == [100] + [-100] * 7
+    assert learned or [one.decision for one in decisions] == list(range(8))
+    assert end.executed == [(3, learned + bits) for bits in (0, *[more] * 6, 0)]
+
+
+def test_classify_nothing():
+    assert list(opened(FakeDevice()).classify([])) == []
 
 
 def test_image_is_filled_to_whole_words(monkeypatch):

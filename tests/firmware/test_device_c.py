@@ -16,7 +16,7 @@ from firmware.layout import DIRECTORY, DIRECTORY_WORDS, LEARNED_MAGIC, LEARNED_S
 from firmware.protocol import BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
 from hw.soc.memory import FLASH_BASE
-from tests.firmware.device_fuzz import fuzz
+from tests.firmware.device_fuzz import fuzz, wire
 from tests.firmware.device_host import (
     CAPABILITY,
     TENTH,
@@ -101,6 +101,7 @@ def test_info(device, network):
         "flash_id": 0xEF4018,
         "frame_cycles": 1000,
         "demo": 2,
+        "window": 2,
     }
 
 
@@ -429,7 +430,7 @@ def test_network_that_cannot_learn(host):
     assert device.ask(Command.FEATURES, 0, image)[0] == Status.NOT_READY
     assert device.ask(Command.LEARN, 0, label("x") + image)[0] == Status.NOT_READY
     assert device.ask(Command.CLASSIFY, 1, image)[0] == Status.NOTHING_LEARNED
-    assert device.ask(Command.CLASSIFY, 2, image)[0] == Status.WRONG_ARGUMENT
+    assert device.ask(Command.CLASSIFY, 4, image)[0] == Status.WRONG_ARGUMENT
 
 
 # --- frames -------------------------------------------------------------------------------------
@@ -563,6 +564,217 @@ FLASH = bytes(NETWORK.flash())
 
 def test_fuzz(host):
     assert fuzz(Device(host, Network()), seconds=3, seed=random.randrange(1 << 30)) > 100
+
+
+# --- the next request during a frame --------------------------------------------------------------
+
+FRAME = 218_652  # cycles, of the zoo's network; an image on the line takes 186,000
+MORE = 2
+
+
+def _classify(network, number, *, argument=0):
+    return frame(Command.CLASSIFY, argument, network.image(number), sequence=number)
+
+
+def _check_classified(network, piece, number):
+    reply = parse(piece)
+    assert reply[:4] == bytes([Command.CLASSIFY | 0x80, number, 0, 0])
+    logits = network.logits(network.image(number), bytes(range(1, 17)))
+    assert list(struct.unpack_from("<5i", reply, 12)) == logits
+
+
+def _feed(device, data):
+    device.host.model_feed(bytes(data), len(data))
+
+
+@pytest.mark.parametrize("span", [0, 5000, FRAME])
+def test_images_during_frames(device, network, span):
+    """As the host has it: two under way, and one more as each reply comes. All are right, nothing
+    runs over, and a picture takes a frame and an answer."""
+    device.host.model_span(span)
+    device.ok(Command.INFO)
+    count = 10
+    _feed(device, _classify(network, 0, argument=MORE) + _classify(network, 1, argument=MORE))
+    for number in range(2, count):
+        device.host.model_hold()
+        _feed(device, _classify(network, number, argument=MORE if number < count - 1 else 0))
+    before = device.host.model_now()
+    pieces = device.run()
+    cycles = (device.host.model_now() - before) / count
+    assert len(pieces) == count
+    for number, piece in enumerate(pieces):
+        _check_classified(network, piece, number)
+    counters = _counters(device)
+    assert counters[Counter.REQUESTS] == count + 2
+    for none in (Counter.OVERRUNS, Counter.CUT, Counter.DAMAGED, Counter.REPEATED):
+        assert counters[none] == 0
+    if span == FRAME:
+        assert cycles < FRAME + 60 * 3100  # one after the other: twice the bytes
+
+
+def test_images_during_frames_of_learned_classes(device, network):
+    for number in range(3):
+        device.ok(Command.LEARN, 0, label(f"{number}") + network.image(number))
+    expected = [device.ok(Command.CLASSIFY, 1, network.image(number)) for number in range(20, 24)]
+    lines = [_classify(network, n, argument=1 | MORE * (n < 23)) for n in range(20, 24)]
+    _feed(device, lines[0] + lines[1])
+    for line in lines[2:]:
+        device.host.model_hold()
+        _feed(device, line)
+    assert [parse(piece)[4:] for piece in device.run()] == expected
+
+
+@pytest.mark.parametrize("window", [0, 1])
+def test_not_where_the_network_reads_the_image_for_long(host, window):
+    device = Device(host, Network(window=window))
+    device.on()
+    for argument in (2, 3, 4):
+        status, _, _ = device.ask(Command.CLASSIFY, argument, device.network.image(0))
+        assert status == Status.WRONG_ARGUMENT
+
+
+def test_nothing_follows(device, network):
+    """The reply comes when a tenth of a second has passed."""
+    device.ok(Command.INFO)
+    for _ in range(2):
+        before = device.host.model_now()
+        [piece] = device.send(_classify(network, 1, argument=MORE))
+        _check_classified(network, piece, 1)
+        waited = device.host.model_now() - before
+        assert TENTH < waited < 2 * TENTH
+        device.ok(Command.BENCH, 1)  # no repeat, then
+    assert _counters(device)[Counter.CUT] == 0
+
+
+@pytest.mark.parametrize("kind", ["silence", "end", "bit", "without a byte"])
+def test_a_damaged_one_follows(device, network, kind):
+    """It gets no reply, wherever the damage is; the one before it does, and it itself when it comes
+    again, though its image had been in the memory."""
+    device.ok(Command.INFO)
+    line = _classify(network, 2)
+    places = [*range(1, 24), 300, 1800, len(line) - 9, *range(len(line) - 6, len(line) - 1)]
+    for at in places:
+        wrong = bytearray(line)
+        if kind in ("silence", "end"):
+            del wrong[max(at, 2) :]
+        elif kind == "bit":
+            wrong[at] ^= 1 << at % 8
+        else:
+            del wrong[at]
+        _feed(device, _classify(network, 1, argument=MORE) + wrong)
+        if kind == "silence":
+            device.host.model_silence(2 * TENTH)
+        else:
+            _feed(device, b"\0")
+        pieces = device.run(2 * TENTH)
+        assert len(pieces) == 1, at
+        _check_classified(network, pieces[0], 1)
+        device.ok(Command.BENCH, 1)
+        _check_classified(network, device.send(line)[0], 2)
+    counters = _counters(device)
+    # More where the damage makes a zero byte.
+    assert counters[Counter.CUT] + counters[Counter.DAMAGED] >= len(places)
+    assert counters[Counter.OVERRUNS] == counters[Counter.REPEATED] == 0
+
+
+@pytest.mark.parametrize("span", [0, 20_000])
+@pytest.mark.parametrize("command", Command, ids=lambda one: one.name)
+def test_another_command_follows(device, network, command, span):
+    """Both are answered, in order; also where it has a wrong length."""
+    argument, data = _needs(command, network)
+    device.ok(Command.INFO)
+    device.host.model_span(span)
+    for change in (0, -1, -4, 1, 4, 40):
+        wrong = data[:change] if change < 0 else data + bytes(change)
+        if change and (len(wrong) == len(data) or len(wrong) > 200):
+            continue
+        if command is Command.LEARN and span:
+            continue  # nothing takes it during the frame
+        other = frame(command, argument, wrong, sequence=9)
+        first, second = device.send(_classify(network, 1, argument=MORE) + other)[:2]
+        _check_classified(network, first, 1)
+        right = change == 0 or (command is Command.WRITE and change in (4, 40))
+        status = Status.OK if right else Status.WRONG_LENGTH
+        assert parse(second)[:3] == bytes([command | 0x80, 9, status])
+        device.ok(Command.BENCH, 1)
+
+
+def test_an_image_of_a_wrong_length_follows(device, network):
+    for size in (0, 1, 3, 4, 5, 300, 3068, 3071, 3073, 3076, 4000):
+        line = frame(Command.CLASSIFY, 0, bytes(size), sequence=9)
+        pieces = device.send(_classify(network, 1, argument=MORE) + line)
+        _check_classified(network, pieces[0], 1)
+        assert parse(pieces[1]) == bytes([Command.CLASSIFY | 0x80, 9, Status.WRONG_LENGTH, 0])
+        device.ok(Command.BENCH, 1)
+
+
+def test_repeats_during_frames(device, network):
+    """A reply was lost: the request comes again, alone or with the next one behind it."""
+    device.ok(Command.INFO)
+    one, two = _classify(network, 1, argument=MORE), _classify(network, 2)
+    for _ in range(2):
+        pieces = device.send(one + two)
+        for number, piece in enumerate(pieces, 1):
+            _check_classified(network, piece, number)
+        assert device.send(two) == pieces[1:]  # a repeat
+        assert device.send(one) == pieces[:1]  # none: the next one was executed meanwhile
+        assert device.send(one) == pieces[:1]  # a repeat
+        assert device.send(one + two) == pieces  # a repeat, and a new one behind it
+        assert device.send(one + one) == [pieces[0]] * 2  # both new but the last
+        device.ok(Command.BENCH, 1)
+    counters = _counters(device)
+    assert counters[Counter.REPEATED] == 2 * 4
+    assert counters[Counter.FRAMES] == 2 + 2 * 6
+
+
+def test_the_engine_fails_with_the_next_image_under_way(device, network):
+    device.host.model_failing(1)
+    one, two = _classify(network, 1, argument=MORE), _classify(network, 2)
+    failed, right = device.send(one + two)
+    assert parse(failed) == bytes([Command.CLASSIFY | 0x80, 1, Status.ENGINE_FAILED, 0])
+    _check_classified(network, right, 2)
+
+
+def test_a_short_frame_with_a_right_crc_follows(device, network):
+    device.ok(Command.INFO)
+    for payload in (b"", b"\1", b"\3", b"\7\1", b"\3\1\2", b"\xff\1\2"):
+        payload += zlib.crc32(payload).to_bytes(4, "little")
+        line = _classify(network, 1, argument=MORE) + b"\0" + cobs.encode(payload) + b"\0"
+        [piece] = device.send(line)
+        _check_classified(network, piece, 1)
+        device.ok(Command.BENCH, 1)
+    assert _counters(device)[Counter.DAMAGED] == 6
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 1 << 30), count=st.integers(1, 4))
+def test_any_lines_follow(host, seed, count):
+    """The replies are those that the same lines get without the promise, and the counters."""
+    found = []
+    for argument in (0, MORE):
+        rng = random.Random(seed)
+        device = Device(host, NETWORK, FLASH)
+        device.on()
+        device.ok(Command.INFO)
+        lines = [_classify(NETWORK, 77, argument=argument)]
+        for _ in range(count):
+            lines += wire(rng, NETWORK)
+        for line in lines:
+            if isinstance(line, int):
+                device.host.model_silence(line)
+            else:
+                _feed(device, line)
+        pieces = [piece for piece in device.run(2 * TENTH) if not piece.endswith(b"\r\n")]
+        counters = _counters(device)
+        if counters[Counter.OVERRUNS]:
+            return  # some of this depends on the time
+        counters.pop(Counter.CYCLES)
+        timed = [parse(one)[0] in (0x85, 0x8A) for one in pieces]  # BENCH and READ: of the timer
+        found.append((counters, [
+            (timed, parse(one)[:2] if timed else one)
+            for one, timed in zip(pieces, timed, strict=True)
+        ]))  # fmt: skip
+    assert found[0] == found[1]
 
 
 # --- learning -----------------------------------------------------------------------------------

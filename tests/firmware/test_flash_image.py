@@ -94,18 +94,18 @@ def test_read_by_the_document_alone(default):
         assert data[start : start + len(COPY)] == COPY
         assert set(data[start + len(COPY) : start + 0x4000]) == {0xFF}
     assert set(data[0x29000:0x30000]) == {0xFF}  # nothing is learned yet
-    directory = words(data, 0x28000, 35 + 8 * 5 + 1)
-    assert directory[-1] == zlib.crc32(data[0x28000 : 0x28000 + 4 * 75])
-    assert directory[:4] == [0x464E5344, 1, 4 * 76, REGISTER_MAP.version]
+    directory = words(data, 0x28000, 36 + 8 * 5 + 1)
+    assert directory[-1] == zlib.crc32(data[0x28000 : 0x28000 + 4 * 76])
+    assert directory[:4] == [0x464E5344, 1, 4 * 77, REGISTER_MAP.version]
     told = constant_words(capability=BOARD, clock_hz=36_000_000)
     names = list(told)
     registers = names[names.index("ARRAY") : names.index("LOGIT_WORDS") + 1]
     assert directory[4] == zlib.crc32(struct.pack("<10I", *(told[name] for name in registers)))
     assert data[0x28014:0x28034].hex() == default.sha256
     assert data[0x28034:0x28054] == b"dham8-up5k".ljust(32, b"\0")
-    assert directory[21:35] == [
+    assert directory[21:36] == [
         3072, 32, 32, 3, 10, 96, 2, 240, 7, plan.learned_weights, plan.learned_parameters,
-        4, len(demo), 8,
+        2, 4, len(demo), 8,
     ]  # fmt: skip
 
 
@@ -415,6 +415,8 @@ def test_unsound_directories(image):
         ),
         ({"golden": 0}, {}, "There is no golden vector, or no class"),
         ({"classes": 0}, {}, "There is no golden vector, or no class"),
+        ({"window": 0}, {}, "0 CLASSIFY requests under way at once: 1 or 2 are possible"),
+        ({"window": 3}, {}, "3 CLASSIFY requests under way at once: 1 or 2 are possible"),
         (
             {"golden": 3},
             {},

@@ -115,9 +115,9 @@ def test_text(data, text):
 
 
 def test_info_fields():
-    assert len(INFO_FIELDS) == 27 == len(set(INFO_FIELDS))
+    assert len(INFO_FIELDS) == 28 == len(set(INFO_FIELDS))
     assert INFO_FIELDS[:3] == ("protocol_version", "firmware_version", "map_version")
-    assert INFO_FIELDS.index("network_hash0") == 8 and INFO_FIELDS[-1] == "demo"
+    assert INFO_FIELDS.index("network_hash0") == 8 and INFO_FIELDS[-1] == "window"
 
 
 def documented():

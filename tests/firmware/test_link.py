@@ -1,5 +1,6 @@
 import errno
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -156,14 +157,92 @@ def test_work_and_slowness_stretch_the_time():
     assert len(port.sent) == 1
 
 
+def benches(count):
+    return [Request(command=Command.BENCH, argument=frames) for frames in range(1, count + 1)]
+
+
+def numbers(replies):
+    return [int.from_bytes(reply.data[:4], "little") for reply in replies]
+
+
 def test_several_under_way():
-    link, device, port, _ = linked(late=[0.02, 0, 0.01, 0, 0])
-    requests = [Request(command=Command.BENCH, argument=frames) for frames in range(1, 6)]
-    replies = list(link.exchange(requests, window=3))
-    assert [int.from_bytes(reply.data[:4], "little") for reply in replies] == [1, 2, 3, 4, 5]
-    assert len(port.sent) == 5
-    # The third request is sent before the first reply is there, the fourth after it.
-    assert device.executed == [(5, frames) for frames in range(1, 6)]
+    """The first one alone; from then on each reply is handed on when the next request is sent."""
+    link, device, port, _ = linked()
+    sent = []
+    for reply in link.exchange(benches(6), window=2):
+        sent.append(len(port.sent))
+        assert numbers([reply]) == [len(sent)]
+    assert sent == [3, 4, 5, 6, 6, 6]
+    assert link.repeats == 0 and device.executed == [(5, frames) for frames in range(1, 7)]
+
+
+def test_the_first_of_several_is_sent_alone():
+    link, device, port, _ = linked(lose_replies=[True] * 3)
+    with pytest.raises(NoAnswer):
+        next(link.exchange(benches(3), window=2))
+    assert len(port.sent) == 3 and len(set(port.sent)) == 1
+
+
+@pytest.mark.parametrize("lost, expected", [
+    ([False, True], [3, 4, 6, 6, 6]),
+    ([False, True, True], [3, 5, 7, 7, 7]),
+])  # fmt: skip
+def test_a_loss_is_mended_before_more_is_sent(lost, expected):
+    """What was sent by the time of each reply: what is lost once more, and nothing new before."""
+    link, device, port, _ = linked(lose_requests=list(lost))
+    sent = [len(port.sent) for _ in link.exchange(benches(5), window=2)]
+    assert sent == expected and link.repeats == sum(lost)
+
+
+def test_a_slow_caller():
+    """After a while the device has gone on without: nothing is sent before all is answered."""
+    link, device, port, _ = linked()
+    sent = []
+    for _ in link.exchange(benches(7), window=2):
+        sent.append(len(port.sent))
+        if len(sent) == 2:
+            time.sleep(0.06)
+    assert sent == [3, 4, 4, 6, 7, 7, 7]
+    assert link.repeats == 0 and device.executed == [(5, frames) for frames in range(1, 8)]
+
+
+@pytest.mark.parametrize("faults", [
+    {"lose_requests": [False] * 2 + [True]},
+    {"lose_requests": [False] * 2 + [True] * 3},
+    {"lose_requests": [False, True, True]},
+    {"lose_replies": [False, True]},
+    {"lose_replies": [False] * 2 + [True] * 2},
+    {"lose_replies": [False, False, True], "lose_requests": [False] * 3 + [True]},
+    {"damage_replies": [None, 3, None, 5]},
+])  # fmt: skip
+def test_losses_with_several_under_way(faults):
+    """All replies come in order, and nothing is left behind."""
+    link, device, port, _ = linked(**faults)
+    assert numbers(link.exchange(benches(8), window=2)) == list(range(1, 9))
+    assert 0 < link.repeats <= 4 and link._waiting == {}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    lose_requests=now_and_then(st.booleans()),
+    lose_replies=now_and_then(st.booleans()),
+    damage_replies=now_and_then(st.integers(0, 40)),
+    double=now_and_then(st.booleans()),
+    late=st.lists(st.sampled_from([0, 0.004, 0.02]), max_size=12),
+    window=st.integers(1, 3),
+)
+def test_any_faults_with_several_under_way(window, **faults):
+    """The replies are the right ones, in order, up to where there is none."""
+    link, device, _, _ = linked(timeout=0.01, **faults)
+    got = []
+    try:
+        for reply in link.exchange(benches(6), window=window):
+            got += numbers([reply])
+    except NoAnswer:
+        pass
+    else:
+        assert len(got) == 6
+    assert got == list(range(1, len(got) + 1)) and link._waiting == {}
 
 
 def test_an_exchange_given_up_leaves_nothing_behind():

@@ -9,7 +9,7 @@ from hw.boards import find_board
 from hw.capability import Capability
 from hw.engine.layout import ENTRY_WORDS
 from hw.heads import LEARNED_BITS, MAX_LEARNED, Head, make_device_plan
-from hw.plan import PlanError, make_plan
+from hw.plan import Plan, PlanError, make_plan
 from hw.regmap import REGISTER_MAP
 from model import oracle, zoo
 from model.nearest_mean import learn
@@ -87,8 +87,20 @@ def test_default_network_fits_the_board(default):
     assert plan.learned_parameters == REGISTER_MAP.window("PARAMETERS").base + 8 * parameters
     assert plan.cycles[Head.CLASSES] == own.cycles
     assert (plan.layers == own.table).all()
+    # Its first layer takes 26,892 cycles; the DMA may begin so early that it stays behind.
+    assert (plan.window, own.image_cycles) == (2, 1578)
     assert plan.heads.shape == (3, ENTRY_WORDS) and plan.heads.dtype == np.uint16
     assert set(plan.images()) == set(own.images())
+
+
+def test_window(default, monkeypatch):
+    plan = make_device_plan(default, BOARD)
+    monkeypatch.setattr("hw.heads.AHEAD_CYCLES", 1578)
+    assert plan.window == 2
+    monkeypatch.setattr("hw.heads.AHEAD_CYCLES", 1577)
+    assert plan.window == 1
+    monkeypatch.setattr(Plan, "image_cycles", None)
+    assert plan.window == 1
 
 
 @pytest.mark.parametrize("capability", [GENERIC, EIGHT, WIDE], ids=["16", "8", "32"])

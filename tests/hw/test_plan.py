@@ -7,6 +7,7 @@ import pytest
 
 from hw.capability import Capability
 from hw.plan import ClassifierPlace, PlanError, make_plan
+from hw.timing import TURNAROUND_CYCLES, layer_timing
 from model.network import Classifier, Conv, Identity, Network, Projection, validate
 from tests.hw.engine.helpers import plans, record_address
 
@@ -114,6 +115,28 @@ BUDGETS = [
 )
 def test_budgets(made, larger, text, smaller):
     assert refused(made, replace(SMALL, **larger, **smaller)) == text
+
+
+def test_image_cycles():
+    """Lines of the image are free one after the other; 16 of its bytes take the DMA 144 cycles."""
+    plan = make_plan(network(conv()), SMALL)
+    lines = layer_timing(plan.layers[0].fields).lines
+    assert len(lines) == 8 and list(lines) == sorted(lines)
+    # Line 0 is read for output lines 0 and 1, line 7 for 6 and 7.
+    last = [lines[min(line + 1, 7)] for line in range(8)]
+    done = [TURNAROUND_CYCLES + cycle + 2 for cycle in last]
+    assert plan.image_cycles == max(cycle - 144 * line for line, cycle in enumerate(done))
+    assert plan.image_cycles < plan.cycles
+
+
+def test_image_that_is_read_till_the_end():
+    shortcut = Projection(source=0, stride=1, exponent=0, weights=np.ones((8, 2), np.int64))
+    for made in (
+        network(conv(), conv("b", 1, 8, 8, projection=shortcut)),
+        network(conv(projection=shortcut)),
+        network(conv(), classes=4, source=0, weights=np.ones((4, 2), np.int64)),
+    ):
+        assert make_plan(made, SMALL).image_cycles is None
 
 
 def test_activation_memory():

@@ -6,6 +6,7 @@ does with them what the target does.
 
 import random
 import struct
+import zlib
 from collections.abc import Iterator
 
 from cobs import cobs
@@ -114,9 +115,12 @@ def _requests() -> dict[str, bytes]:
 
 FOUND = {
     # Its CRC went by with the image; it was taken for a repeat of the last short request, and got
-    # that one's reply (libFuzzer).
+    # that one's reply (libFuzzer). By now its first word must be that request's CRC.
     "image a word short, behind a short request": request(Command.INFO, 7)
-    + image(Command.CLASSIFY, 3, change=-4),
+    + payload(
+        struct.pack("<BBHI", Command.CLASSIFY, 3, 0, zlib.crc32(bytes([Command.INFO, 7, 0, 0])))
+        + bytes(40)
+    ),
     "label and image a word short": image(Command.LEARN, 3, label="x", change=-4) * 2
     + request(Command.FORGET, 3, data=b"x".ljust(LABEL_BYTES, b"\0")),
     # 33 words fill the request's memory to its last byte, as 32 words and a CRC would (reading).
@@ -125,6 +129,29 @@ FOUND = {
     ),
 }
 """Inputs that showed a fault once."""
+
+
+def _during_a_frame(seeds: dict[str, bytes]) -> dict[str, bytes]:
+    """What comes behind a CLASSIFY that promises another one."""
+    promise = image(Command.CLASSIFY, 50, 2, seed=50)
+    images = [image(Command.CLASSIFY, n, 2 * (n < 54), seed=n) for n in range(50, 55)]
+    made = {f"{name} during a frame": promise + seed for name, seed in seeds.items()}
+    made["images during frames"] = b"".join(images)
+    made["images during frames repeated"] = b"".join(one + REPEATED for one in images)
+    made["nothing during a frame"] = promise + silence() + images[-1]
+    made["learned during a frame"] = (
+        image(Command.LEARN, 1, label="x") + image(Command.CLASSIFY, 2, 3) + images[-1]
+    )
+    for change in (-48, -45, -44, -4, -1, 1, 4, 100):
+        made[f"image {change:+} bytes during a frame"] = promise + image(
+            Command.CLASSIFY, 9, change=change
+        )
+    for at in (1, 4, 8, 9, 13, 40, 58):
+        cut_off = promise * 2 + cut(at)
+        made[f"image cut at {at} during a frame"] = cut_off + REPEATED
+        made[f"image and silence at {at} during a frame"] = cut_off + silence() + images[-1]
+        made[f"image damaged at {at} during a frame"] = promise + damaged(at, 0x20) + images[-1]
+    return made
 
 
 def seeds() -> dict[str, bytes]:
@@ -141,6 +168,7 @@ def seeds() -> dict[str, bytes]:
         number = Command[name]
         made[f"{name} with data"] = request(number, data=b"abc") + request(number, data=bytes(20))
         made[f"{name} of any argument"] = request(number, argument=0xFFFF, data=bytes(4))
+    made |= _during_a_frame(made)
     for change in (-48, -4, -1, 1, 4, 100):
         made[f"image {change:+} bytes"] = image(Command.CLASSIFY, change=change) + image(
             Command.LEARN, 2, label="x", change=change

@@ -308,7 +308,7 @@ class Session:
     def device(self) -> Device:
         return Device(self.link)
 
-    def listen(self, text: str, seconds: float = 60) -> None:
+    def listen(self, text: str, seconds: float = 240) -> None:
         """Until the device says a line with this text."""
         end = time.monotonic() + seconds
         while not any(text in line for line in self.lines):

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import images as benchmark
 from firmware.__main__ import main
-from firmware.client import Refusal
+from firmware.client import Device, Refusal
 from firmware.drawings import drawings
 from firmware.layout import Head, Section
-from firmware.link import Request
+from firmware.link import Link, Request
 from firmware.protocol import BootError, Command, Counter, Status
 from hw.heads import make_device_plan
 from hw.regmap import REGISTER_MAP
@@ -34,6 +35,7 @@ from tests.system.helpers import (
     place,
     signed,
 )
+from tests.system.test_line_noise import NoisyPort
 
 CLOCK_HZ = 36_000_000
 COLOURS = ("red", "green", "blue")
@@ -160,6 +162,42 @@ def test_targets(default, firmware):
             assert transfer > 10 * len(picture) * CLOCK_HZ / BAUD
             reply = status["last_out"] - status["last_in"]
             assert cycles < reply <= cycles + 0.005 * CLOCK_HZ
+
+
+def test_the_next_image_comes_during_a_frame(default, pictures, firmware):
+    """Many pictures, two under way: as one after the other, in less time; also on a bad line."""
+    images = [*pictures, *(255 - picture for picture in pictures)]
+    expected = logits_of(default, images).tolist()
+    with Session(flash_image(default, firmware)) as session:
+        device = session.device()
+        assert device.info.window == 2
+        times = {}
+        for window in (1, 2):
+            ends, logits = [], []
+            for decision in device.classify(each(images), window=window):
+                ends.append(session.board.status()["last_out"])
+                logits.append(decision.logits)
+            assert logits == expected
+            times[window] = np.median(np.diff(ends))
+        # A frame, and what the firmware needs for the answer.
+        assert times[2] < device.info.frame_cycles + 0.004 * CLOCK_HZ < times[1]
+        counted = device.counters()
+        for none in (Counter.OVERRUNS, Counter.CUT, Counter.DAMAGED, Counter.REPEATED):
+            assert counted[none] == 0
+        assert session.link.repeats == 0
+
+        port = NoisyPort(session.port, "a bit flipped", seed=9, rarity=7000)
+        link = Link(port, baud=BAUD, timeout=1, tries=20)
+        noisy = Device(link)
+        assert [one.logits for one in noisy.classify(each(images[:8]))] == expected[:8]
+        assert link.repeats > 0 and port.faults > 1
+
+
+def test_benchmark_with_too_few_images(capsys):
+    with pytest.raises(SystemExit) as caught:
+        benchmark.main(["--images", "3"])
+    assert caught.value.code == 2
+    assert "Images must be at least 4, not 3" in capsys.readouterr().err
 
 
 # --- every command, on a network that is quickly done ---------------------------------------------

@@ -22,11 +22,13 @@ from firmware.layout import (
     Section,
 )
 from firmware.link import Link, NoAnswer, Request
-from firmware.protocol import BootError, Command, Counter, Status
+from firmware.protocol import MAX_READ_WORDS, BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FIRMWARE_COPIES
+from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES, processor_memory
 from tests.system.helpers import (
+    BANNER,
     BAUD,
+    CAPABILITY,
     GREEN,
     RED,
     Learned,
@@ -208,12 +210,49 @@ def test_one_bit_of_a_boot_program(board, network, image, firmware, where, start
     assert found == BootError.NONE or start == FIRST
 
 
-@pytest.mark.parametrize("at, bit", [(80, 6), (81, 3), (87, 0)])
-def test_a_boot_program_that_aims_the_dma_elsewhere(board, network, image, at, bit):
-    """These bits once let it write the firmware over the registers, BOOT.ALIVE among them."""
+def flip(image, at, bit):
+    """With one bit of the first copy changed."""
     data = bytearray(image)
     data[FIRST + at] ^= 1 << bit
-    assert verdict(board, bytes(data), network) == BootError.FIRMWARE_COPY
+    return bytes(data)
+
+
+@pytest.mark.parametrize("at, bit", [(80, 6), (81, 3), (87, 0), (87, 7)])
+def test_a_boot_program_that_aims_the_dma_elsewhere(board, network, image, at, bit):
+    """The firmware goes to registers, or nowhere, and whatever lay in the memory is executed. The
+    second copy runs at once, or, if that said that it was alive, when it has been silent."""
+    assert verdict(board, flip(image, at, bit), network) == BootError.FIRMWARE_COPY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(16))
+def test_bits_of_the_boot_program(board, network, image, firmware, part):
+    """A sixteenth of its bytes, another bit in each."""
+    size = len(firmware[:BOOT_BYTES].rstrip(b"\xff"))
+    for at in range(part, size, 16):
+        found = verdict(board, flip(image, at, (at // 16 + part) % 8), network)
+        assert found in (BootError.NONE, BootError.FIRMWARE_COPY), at
+
+
+@pytest.mark.parametrize("word", [0x0000_006F, 0, 0xFFFF_FFFF], ids=["loops", "zeros", "ones"])
+def test_firmware_that_is_damaged_in_memory(board, network, image, word):
+    """A host overwrites it by WRITE, until nothing answers: it is loaded anew, from the second
+    copy. A loop is silent; with the others, anything may be executed."""
+    device = board.restart(image)
+    start = processor_memory(CAPABILITY).start
+    device.link.tries, tries = 1, device.link.tries
+    device.link.timeout, timeout = 0.1, device.link.timeout
+    try:
+        with pytest.raises(NoAnswer):
+            for address in range(start, start + FIRMWARE_BYTES, 4 * MAX_READ_WORDS):
+                device.write(address, [word] * MAX_READ_WORDS)
+    finally:
+        device.link.tries, device.link.timeout = tries, timeout
+    board.lines.clear()
+    board.listen(BANNER)
+    assert Device(board.link).info.boot_error == BootError.FIRMWARE_COPY
+    [decision] = Device(board.link).classify([SHOWN.tobytes()])
+    assert decision.logits == logits_of(network, [SHOWN])[0].tolist()
 
 
 def test_no_boot_program_in_the_first_copy(board, network, image):

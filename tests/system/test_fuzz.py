@@ -64,7 +64,7 @@ MUTANTS = {
     ),
     "a silence is waited for without end": (
         "READ(TIMER) - since <= device.tenth)", "READ(TIMER) - since != UINT32_MAX)",
-        "FINDING: hang",
+        "FINDING: the watchdog strikes",
     ),
     "a repeated request is executed again": (
         "if (count == device.last_bytes &&", "if (count == 0 &&",

@@ -193,15 +193,17 @@ class FakeEngine(wiring.Component):
         with m.If(host.mem_write & (host.mem_region == 1) & (host.mem_addr == 0)):
             m.d.sync += first.eq(host.mem_write_data)
         with m.If(host.busy):
-            m.d.sync += count.eq(count + 1)
+            m.d.sync += [count.eq(count + 1), host.cycles.eq(count + 1)]
             with m.If(count == self.FRAME - 1):
                 m.d.sync += [
                     host.busy.eq(host.repeat), host.done.eq(1), count.eq(0),
-                    host.frames.eq(host.frames + 1), host.cycles.eq(self.FRAME),
+                    host.frames.eq(host.frames + 1),
                     host.layer.eq(7), host.decision.eq(first + host.stop_after),
                 ]  # fmt: skip
         with m.Elif(host.start):
-            m.d.sync += [host.busy.eq(1), host.done.eq(0), host.frames.eq(0), count.eq(0)]
+            m.d.sync += [
+                host.busy.eq(1), host.done.eq(0), host.frames.eq(0), count.eq(0), host.cycles.eq(0),
+            ]  # fmt: skip
         with m.If(host.abort):
             m.d.sync += [host.busy.eq(0), host.done.eq(0)]
         return m

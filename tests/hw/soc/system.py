@@ -110,10 +110,10 @@ class System:
         await self.write(ctx, "STREAM", next=1)
         return (0, 1, fields["cut"]) if fields["end"] else (fields["data"], 0, 0)
 
-    async def move(self, ctx, region, index, words):
+    async def move(self, ctx, region, index, words, **how):
         window = REGISTER_MAP.window(region)
         await self.write(ctx, "DMA_TARGET", word=window.base // 4 + index, load=1)
-        await self.write(ctx, "DMA", words=words, start=1)
+        await self.write(ctx, "DMA", words=words, start=1, **how)
 
     async def begin(self, ctx, address):
         """Begin a sequential read of the flash."""

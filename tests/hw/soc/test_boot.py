@@ -165,7 +165,8 @@ def test_a_pause_is_no_silence():
 
 @pytest.mark.parametrize("copy", [0, 1])
 @pytest.mark.parametrize(
-    "when", [0, 5, LATE - HOLD - 2, 2 * LATE, 3 * LATE, SILENCE - HOLD - 3, SILENCE, 2 * SILENCE - 99]
+    "when",
+    [0, 5, LATE - HOLD - 2, 2 * LATE, 3 * LATE, SILENCE - HOLD - 3, SILENCE, 2 * SILENCE - 99],
 )
 def test_restart(copy, when):
     """At any time, also with the watchdogs' bits of the timer set: the first copy, no failure."""

@@ -165,6 +165,49 @@ def test_the_next_image_comes_while_a_frame_runs(monkeypatch):
     system.run(testbench, system.host(framed(packet)), watch)
 
 
+@pytest.mark.parametrize("frame", [900, 5000])
+@pytest.mark.parametrize("before", [None, 700, 5000])
+def test_the_dma_waits(monkeypatch, before, frame):
+    """All bytes are there before the frame begins, and come to memory from its 1024th cycle on;
+    or, where it is shorter, when it is over. What the frame before was does not matter."""
+    monkeypatch.setattr(soc, "AHEAD_CYCLES", 1024)
+    monkeypatch.setattr(FakeEngine, "FRAME", frame)
+    system = System(monkeypatch, seed=4)
+    image = bytes(range(1, 41))
+    words = [int.from_bytes(image[i : i + 4], "little") for i in range(0, len(image), 4)]
+    seen = []
+
+    async def testbench(ctx):
+        if before is not None:
+            await system.write(ctx, "CONTROL", start=1)
+            await ctx.tick().repeat(before)
+            await system.write(ctx, "CONTROL", reset=1)
+            await system.wait(ctx, "STATUS", busy=0)
+        await system.move(ctx, "IMAGE", 0, len(words), wait=1)
+        for _ in range(4):
+            await ctx.tick().repeat(500)
+            assert await system.read(ctx, "DMA_STATUS") == {"busy": 1, "end": 0}
+        assert system.memory(ctx, "IMAGE", 0, len(words)) == [0] * len(words)
+        seen.append("armed")
+        await system.write(ctx, "CONTROL", start=1)
+        await system.wait(ctx, "DMA_STATUS", busy=0)
+        assert system.memory(ctx, "IMAGE", 0, len(words)) == words
+        # The first word is 4 bytes, 9 cycles each; then the bus.
+        assert 36 < seen[-1] - min(frame, 1024) < 60
+        assert await system.take(ctx) == (0, 1, 0)
+
+    async def watch(ctx):
+        while not (seen and ctx.get(system.engine.host.busy)):
+            await ctx.tick()
+        cycles = 0
+        while system.memory(ctx, "IMAGE", 0, 1) == [0]:
+            await ctx.tick()
+            cycles += 1
+        seen.append(cycles)
+
+    system.run(testbench, system.host(framed(image)), watch)
+
+
 def test_dma_at_the_end_of_a_frame(system):
     """The frame is shorter than what was asked for: END says so, and STOP ends it."""
 

@@ -176,8 +176,8 @@ def test_a_frame_that_never_ends(monkeypatch):
 
 
 def test_silence(monkeypatch):
-    """A processor that hangs, in the middle of a flash command, is started anew from the other copy,
-    and the flash understands it."""
+    """A processor that hangs, in the middle of a flash command, is started anew from the other
+    copy, and the flash understands it."""
     monkeypatch.setattr(boot, "SILENCE_BIT", 12)
     system = System(monkeypatch, seed=10)
     dut = system.dut
@@ -214,3 +214,32 @@ def test_a_long_frame_is_no_silence(monkeypatch):
             await ctx.tick()
 
     system.run(testbench)
+
+
+@pytest.mark.parametrize("write", [0, 1])
+def test_a_flash_access_that_waits_for_ever(system, write):
+    """One during a sequential read that nobody ends. After the watchdog's restart it is still at
+    the controller, and if it is a write, it begins another one: that ends before the processor
+    starts."""
+    dut = system.dut
+
+    async def testbench(ctx):
+        pins = system.processor.bus
+        await system.begin(ctx, 0x1000)
+        await ctx.tick().repeat(LATE // 4)
+        ctx.set(pins.adr, (START + 0x200) // 4)
+        ctx.set(pins.we, write)
+        ctx.set(pins.cyc, 1)
+        ctx.set(pins.stb, 1)
+        while not ctx.get(system.processor.hold):
+            assert not ctx.get(pins.ack)
+            await ctx.tick()
+        ctx.set(pins.cyc, 0)
+        ctx.set(pins.stb, 0)
+        ctx.set(pins.we, 0)
+        while ctx.get(system.processor.hold):
+            await ctx.tick()
+        assert ctx.get(dut.flash_cs_n) and not (await system.read(ctx, "FLASH"))["busy"]
+        assert await system.bus.read(ctx, START // 4) == content_word(FIRMWARE_COPIES[1])
+
+    system.run(testbench, alive=False)

@@ -196,10 +196,10 @@ class Bench:
         """Until every bit has gone through the CRC."""
         await ctx.tick().repeat(9)
 
-    async def start(self, ctx, words, target=None):
+    async def start(self, ctx, words, target=None, *, wait=0):
         if target is not None:
             await self.pulse(ctx, "target_load", target=target)
-        await self.pulse(ctx, "start", words=words)
+        await self.pulse(ctx, "start", words=words, wait=wait)
 
     async def finished(self, ctx):
         return await self.until(ctx, lambda: not ctx.get(self.dut.busy))
@@ -414,6 +414,39 @@ def test_stop_at_any_moment(seed):
         await bench.start(ctx, 2, 0x200)
         await bench.finished(ctx)
         assert [bench.store[0x200], bench.store[0x201]] == words_of(every[where : where + 8])
+
+    bench.run(processor)
+
+
+@pytest.mark.parametrize("end", ["go", "stop"])
+def test_what_waits(end):
+    """It takes nothing, and shows nothing, until `go`; STOP ends that too."""
+    bench = Bench(seed=70)
+    dut = bench.dut
+    data = bytes(range(1, 9))
+    bench.put(data, end=True)
+
+    async def processor(ctx):
+        await bench.pulse(ctx, "go")  # before it is started: nothing to begin
+        await bench.start(ctx, 2, 8, wait=1)
+        await ctx.tick().repeat(100)
+        assert ctx.get(dut.busy) and not ctx.get(dut.head_valid)
+        await bench.pulse(ctx, "next")
+        assert not bench.feeder.taken and not bench.log
+        await bench.pulse(ctx, end)
+        if end == "go":
+            await bench.finished(ctx)
+            assert bench.store == {8: words_of(data)[0], 9: words_of(data)[1]}
+            assert ctx.get(dut.crc) == zlib.crc32(data)
+        else:
+            assert not ctx.get(dut.busy)
+            assert await bench.take(ctx, 8) == [(byte, 0, 0) for byte in data]
+        # The next move waits for nothing.
+        assert await bench.take(ctx, 1) == [(0, 1, 0)]
+        bench.put(data)
+        await bench.start(ctx, 1, 0x80)
+        await bench.finished(ctx)
+        assert bench.store[0x80] == words_of(data)[0]
 
     bench.run(processor)
 

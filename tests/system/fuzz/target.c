@@ -357,13 +357,13 @@ static int right_status(const uint8_t *payload, uint32_t bytes) {
   }
   switch (payload[0]) {
     case COMMAND_CLASSIFY:
-      if (argument > 1) {
+      if (argument > (CLASSIFY_LEARNED | CLASSIFY_MORE)) {
         return STATUS_WRONG_ARGUMENT;
       }
-      if (argument && unsure) {
+      if (argument & CLASSIFY_LEARNED && unsure) {
         return -1;
       }
-      return argument && !now_learned.classes ? (int)STATUS_NOTHING_LEARNED : (int)STATUS_OK;
+      return argument & CLASSIFY_LEARNED && !now_learned.classes ? (int)STATUS_NOTHING_LEARNED : (int)STATUS_OK;
     case COMMAND_BENCH:
       return argument ? (int)STATUS_OK : (int)STATUS_WRONG_ARGUMENT;
     case COMMAND_LEARN:
@@ -416,7 +416,7 @@ static int right_data(const uint8_t *payload, uint8_t *data, uint32_t *count) {
       known = !wire.failing;
       break;
     case COMMAND_CLASSIFY:
-      if (argument) {
+      if (argument & CLASSIFY_LEARNED) {
         *count = 8 + 4 * now_learned.classes;
         return unsure ? -1 : 0;
       }
