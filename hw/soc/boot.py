@@ -32,7 +32,8 @@ class Boot(wiring.Component):
     Members
     -------
     restart : In(1)
-        Pulse: start anew, with the first copy.
+        Pulse: start anew, with the first copy; where the processor has not been alive, it is no
+        deliberate one, and counts as if it were late.
     alive : In(1)
         Pulse: the processor runs checked code.
     pause : In(1)
@@ -70,29 +71,32 @@ class Boot(wiring.Component):
         heard = Signal()
         before = Signal()
         look = Signal()
-        late = Signal()
+        silent = Signal()
+        # A last word of a processor that was just stopped is not the first of the next one.
+        alive, restart = Signal(), Signal()
         m.d.comb += [
+            alive.eq(self.alive & ~self.hold),
+            restart.eq(self.restart & ~self.hold),
             look.eq(self.timer[SILENCE_BIT] != before),
-            late.eq(Mux(self.living, look & ~heard & ~self.pause, self.timer[WATCHDOG_BIT])),
-            # Whatever the time is at a restart, it is no failure.
-            self.late.eq(late & ~self.alive & ~self.restart),
+            silent.eq(Mux(self.living, look & ~heard & ~self.pause, self.timer[WATCHDOG_BIT])),
+            # Whatever the time is at a restart that a living processor wants, it is no failure.
+            self.late.eq(Mux(restart, ~self.living, silent & ~alive)),
             self.flip.eq(self.copy & ~self.living),
         ]
         m.d.sync += [
             self.timer.eq(self.timer + 1),
-            self.clear.eq(self.restart | self.late),
+            self.clear.eq(restart | self.late),
             before.eq(self.timer[SILENCE_BIT]),
         ]
         with m.If(self.timer[HOLD_BIT]):
             m.d.sync += self.hold.eq(0)
         with m.If(look):
             m.d.sync += heard.eq(0)
-        with m.If(self.alive | self.pause):
+        with m.If(alive | self.pause):
             m.d.sync += heard.eq(1)
-        # A last word of the processor that was just stopped is not the first of the next one.
-        with m.If(self.alive & ~self.hold):
+        with m.If(alive):
             m.d.sync += self.living.eq(1)
-        with m.If(self.restart | self.late):
+        with m.If(restart | self.late):
             m.d.sync += [
                 self.timer.eq(0),
                 self.hold.eq(1),

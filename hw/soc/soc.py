@@ -116,7 +116,8 @@ class Soc(wiring.Component):
             processor.hold.eq(boot.hold),
             boot.restart.eq(csr.boot_restart),
             boot.alive.eq(csr.boot_alive),
-            boot.pause.eq(host.busy),
+            # Frames without an end are no life: the processor would stand still for ever.
+            boot.pause.eq(host.busy & ~host.repeat),
             # No frame takes as long as the watchdog's bit: its layer table is damaged.
             device.abort.eq(boot.clear | (host.busy & host.cycles[_WATCHDOG_BIT])),
             dma.next.eq(csr.stream_next),

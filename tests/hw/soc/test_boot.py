@@ -186,13 +186,33 @@ def test_restart(copy, when):
 
 
 def test_restart_in_hold():
+    """It is a last word of the processor that was stopped: nobody else can say it."""
     dut = Boot()
 
     async def run(ctx):
         await ctx.tick().repeat(5)
+        await alive(ctx, dut, dut.restart)
+        assert not ctx.get(dut.living)
+        assert await observe(ctx, dut, LATE - 5) == start(0)[6:]
+
+    simulate(dut, testbenches=[run])
+
+
+@pytest.mark.parametrize("copy", [0, 1])
+@pytest.mark.parametrize("together", [0, 1])
+def test_restart_without_life(copy, together):
+    """A program that has never been alive does not ask for it on purpose: the other copy, and a
+    failure; also where it says both at once."""
+    dut = Boot()
+
+    async def run(ctx):
+        await ctx.tick().repeat(copy * (LATE + 1) + HOLD + 2)
         ctx.set(dut.restart, 1)
+        ctx.set(dut.alive, together)
+        assert ctx.get(dut.late)
         await ctx.tick()
         ctx.set(dut.restart, 0)
-        assert await observe(ctx, dut, LATE + 1) == start(0)
+        ctx.set(dut.alive, 0)
+        assert await observe(ctx, dut, LATE + 1) == start(1 - copy)
 
     simulate(dut, testbenches=[run])

@@ -216,6 +216,25 @@ def test_a_long_frame_is_no_silence(monkeypatch):
     system.run(testbench)
 
 
+def test_frames_without_an_end(monkeypatch):
+    """REPEAT, which only damaged code asks for: the processor stands still until the watchdog."""
+    monkeypatch.setattr(boot, "SILENCE_BIT", 12)
+    system = System(monkeypatch, seed=12)
+
+    async def testbench(ctx):
+        await system.write(ctx, "CONTROL", start=1, repeat=1)
+        while not ctx.get(system.processor.hold):
+            await ctx.tick()
+        while ctx.get(system.processor.hold):
+            await ctx.tick()
+        assert not ctx.get(system.engine.host.busy)
+        assert (await system.read(ctx, "BOOT"))["copy"] == 1
+        await system.write(ctx, "CONTROL", start=1)
+        assert (await system.read(ctx, "STATUS"))["done"] == 1
+
+    system.run(testbench)
+
+
 @pytest.mark.parametrize("write", [0, 1])
 def test_a_flash_access_that_waits_for_ever(system, write):
     """One during a sequential read that nobody ends. After the watchdog's restart it is still at
