@@ -147,8 +147,8 @@ _SOC_REGISTERS = (
                "started. Until the first time the red light is on and FLASH swaps the copies, "
                "if COPY."),
         _ro("COPY", 1, 1, "Which copy in flash was taken: 1 if the first one is damaged or hung."),
-        _pulse("RESTART", 2, "Write 1: start anew, with the first copy; aborts engine and DMA. Before "
-               "ALIVE, the other copy is started."),
+        _pulse("RESTART", 2, "Write 1: start anew, with the first copy; aborts engine and DMA. "
+               "Before ALIVE, the other copy is started."),
     )),
     ("UART", 0x90, "To the host.", (
         _given("DATA", 0, 8, "Byte to send, with SEND."),
