@@ -35,7 +35,7 @@ from tests.system.helpers import (
     place,
     signed,
 )
-from tests.system.test_line_noise import NoisyPort
+from tests.system.noise import NoisyPort
 
 CLOCK_HZ = 36_000_000
 COLOURS = ("red", "green", "blue")
