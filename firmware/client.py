@@ -136,19 +136,20 @@ class Device:
         """The decision on each image, as they come; `learned`: among the learned labels.
 
         `window` requests may be under way at once, if the device says so too: then an image comes
-        while the frame of the one before it runs.
+        while the frame of the one before it runs. Otherwise each image is asked for when the
+        decision before it has been given.
         """
         window = max(1, min(window, self.info.window))
+        coming = _with_more(images) if window > 1 else ((image, False) for image in images)
         # The first one is sent alone: the device may have to fit its classifier before.
         requests = (
             self._request(
                 Command.CLASSIFY,
-                (CLASSIFY_LEARNED if learned else 0)
-                | (CLASSIFY_MORE if window > 1 and number and more else 0),
+                (CLASSIFY_LEARNED if learned else 0) | (CLASSIFY_MORE if number and more else 0),
                 self._image(image),
                 frames=window,
             )
-            for number, (image, more) in enumerate(_with_more(images))
+            for number, (image, more) in enumerate(coming)
         )
         for reply in self.link.exchange(requests, window=window):
             data = self._check(Command.CLASSIFY, reply)

@@ -15,7 +15,7 @@ from model.errors import UserError
 __all__ = ["ALARM", "TRIES", "Link", "LinkError", "NoAnswer", "Port", "Request"]
 
 ALARM = b"!"
-"""What the hardware sends each time that the firmware did not start (`hw.soc.boot`)."""
+"""What the hardware sends each time that the firmware did not start, or hung (`hw.soc.boot`)."""
 
 TRIES = 3
 """How often a request is sent, unless the caller says otherwise."""
@@ -131,35 +131,52 @@ class Link:
         """Send requests; their replies, in the same order.
 
         From the first reply on, `window` requests may be under way at once: a reply is handed on
-        when the next request has been sent. The device knows a repeat only of the last one that it
-        executed, so more than one is for requests that may be executed twice.
+        when the next request has been sent, unless that one is late. The device knows a repeat only
+        of the last one that it executed, so more than one is for requests that may be executed
+        twice. An error of `requests` itself comes when all before it is answered.
         """
         coming = iter(requests)
         under_way: deque[_Pending] = deque()
+        kept: list[Request] = []  # came too late to be sent while another one is under way
+        failure: list[Exception] = []
 
-        def fill(most: int) -> None:
-            while len(under_way) < most and (asked := next(coming, None)) is not None:
+        def fill(most: int, since: float) -> None:
+            while len(under_way) < most and not failure:
+                try:
+                    asked = kept.pop() if kept else next(coming, None)
+                except Exception as error:
+                    failure.append(error)
+                    return
+                if asked is None:
+                    return
+                if under_way and time.monotonic() - since > _AHEAD_SECONDS:
+                    kept.append(asked)
+                    return
                 under_way.append(self._start(asked))
 
         alone = False  # nothing is sent until all that is under way is answered
         try:
-            fill(1)
+            fill(1, time.monotonic())
             while under_way:
                 known = self.repeats
                 reply = self._await(under_way[0])
+                since = time.monotonic()
                 under_way.popleft()
                 if self.repeats != known:
                     alone = True
                     for pending in under_way:
                         if pending.reply is None:  # lost, too: it would have come by now
                             self._repeat(pending)
-                if not (alone and under_way):
+                if window > 1 and not (alone and under_way):
                     alone = False
-                    fill(window)
-                handed_on = time.monotonic()
+                    fill(window, since)
                 yield reply
                 # By now the device may have begun a frame without the request that it waited for.
-                alone |= time.monotonic() - handed_on > _AHEAD_SECONDS
+                alone |= time.monotonic() - since > _AHEAD_SECONDS
+                if not under_way:
+                    fill(1, since)
+            if failure:
+                raise failure[0]
         finally:
             for pending in under_way:
                 self._waiting.pop((pending.asked.command, pending.sequence), None)

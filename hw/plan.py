@@ -85,7 +85,7 @@ class Plan:
         for line in range(height):
             last = max((y for y, begin in enumerate(begins) if begin <= line), default=None)
             if last is not None:
-                written = BYTE_CYCLES * width * channels * line
+                written = BYTE_CYCLES * (width * channels * line // 4 * 4)  # in whole words
                 cycles = max(cycles, TURNAROUND_CYCLES + lines[last] + 2 - written)
         return cycles
 

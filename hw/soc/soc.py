@@ -24,7 +24,7 @@ FIFO_BYTES = 512
 """Bytes between the UART and the stream: one block RAM."""
 
 FAILURE = ord("!")
-"""What the hardware sends where the processor did not become alive, each time."""
+"""What the hardware sends where the processor is not alive in time, before each new start."""
 
 _WATCHDOG_BIT = 27  # of the frame's cycles: a frame that takes as long never ends
 

@@ -206,6 +206,56 @@ def test_a_slow_caller():
     assert link.repeats == 0 and device.executed == [(5, frames) for frames in range(1, 8)]
 
 
+def test_a_slow_source():
+    """A request that comes too late for the device to wait for is kept back, and none is lost."""
+    link, device, port, _ = linked()
+    sent = []
+
+    def source():
+        for number, asked in enumerate(benches(7)):
+            if number == 3:
+                time.sleep(0.06)
+            yield asked
+
+    for _ in link.exchange(source(), window=2):
+        sent.append(len(port.sent))
+    assert sent == [3, 3, 5, 6, 7, 7, 7]
+    assert link.repeats == 0 and device.executed == [(5, frames) for frames in range(1, 8)]
+
+
+@pytest.mark.parametrize("window", [1, 2])
+@pytest.mark.parametrize("good", [0, 1, 4])
+def test_a_source_that_fails(window, good):
+    """What was asked before is answered first."""
+    link, device, _, _ = linked()
+
+    def source():
+        yield from benches(good)
+        raise KeyError("picture")
+
+    got = []
+    with pytest.raises(KeyError, match="picture"):
+        for reply in link.exchange(source(), window=window):
+            got.append(reply)
+    assert numbers(got) == list(range(1, good + 1)) and link._waiting == {}
+
+
+def test_one_at_a_time_is_asked_for_one_at_a_time():
+    """The next request may depend on the reply before it."""
+    link, _, _, _ = linked()
+    asked, got = [], []
+
+    def source():
+        for one in benches(4):
+            assert len(got) == len(asked)
+            asked.append(one)
+            yield one
+
+    for reply in link.exchange(source()):
+        got.append(reply)
+    assert numbers(got) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("faults", [
     {"lose_requests": [False] * 2 + [True]},
     {"lose_requests": [False] * 2 + [True] * 3},

@@ -112,7 +112,7 @@ def test_damaged_first_copy(board, damage):
     one, port = board(image(damage, second))
     answer = port.read_until(b"b")
     assert answer in (b"!b", b"X!b")
-    assert port.read(5) == b"\3" + assemble(second)[:4]
+    assert port.read(5) == b"\2" + assemble(second)[:4]
     assert not one.leds & 2
 
 
@@ -278,7 +278,7 @@ WRITE_FLASH = """
     in_memory
     j main
     exchange:
-    ori a0, a0, FLASH_SEND + FLASH_SELECT
+    ori a0, a0, FLASH_SEND
     sw a0, FLASH(zero)
     1: lw t0, FLASH(zero)
     li t1, FLASH_BUSY
@@ -295,7 +295,7 @@ WRITE_FLASH = """
     put FLASH, FLASH_SELECT
     .endm
     .macro deselect
-    sw zero, FLASH(zero)
+    put FLASH, FLASH_STOP
     .endm
     .macro await_ready
     2: select
