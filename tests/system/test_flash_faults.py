@@ -220,6 +220,11 @@ def test_one_bit_of_a_boot_program(board, network, image, firmware, where, start
     assert found == BootError.NONE or start == FIRST
 
 
+def impatient(board, slowness=60):
+    """A link that sends once, and does not wait long."""
+    return Link(board.port, name="port", baud=BAUD, timeout=0.1, tries=1, slowness=slowness)
+
+
 def flip(image, at, bit):
     """With one bit of the first copy changed."""
     data = bytearray(image)
@@ -251,8 +256,7 @@ def test_firmware_that_hangs(board, network, image):
     board.restart(image)
     start = processor_memory(CAPABILITY).start
     loops = [0x0000_006F] * MAX_READ_WORDS  # jal zero, 0
-    link = Link(board.port, name="port", baud=BAUD, timeout=0.1, tries=1, slowness=60)
-    device = Device(link)
+    device = Device(impatient(board, slowness=400))  # a busy machine is no board that hangs
     with pytest.raises(NoAnswer):
         for address in range(start, start + FIRMWARE_BYTES, 4 * MAX_READ_WORDS):
             device.write(address, loops)
@@ -275,10 +279,9 @@ def silent(board, flash) -> None:
     """Nothing runs: "!" again and again, the red light, and the host tool says what that means."""
     board.board.power_cycle(flash=flash)
     board.port.reset_input_buffer()
-    link = Link(board.port, name="port", baud=BAUD, timeout=0.1, tries=1, slowness=60)
     with pytest.raises(NoAnswer, match=r"^The firmware on port does not start \(the hardware sends "
                        r"!\): both copies in flash are damaged or of another version"):  # fmt: skip
-        Device(link)
+        Device(impatient(board))
     assert board.board.leds == RED
 
 
