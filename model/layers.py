@@ -156,13 +156,21 @@ class Layer(nn.Module):
         weights = quantise_weights(weights, self.weight_bits, step, quantised)
         if not self.projects:
             return weights, None
-        if quantised and self.exponent < 0:  # once, when quantisation begins
-            own = gaussian_step(projection, self.weight_bits, self.tied)
-            best = torch.log2(own / step).mean().round().clamp(0, 8 - self.activation_bits)
-            self.exponent.copy_(best)
-        factor = 2.0 ** max(0, int(self.exponent))
-        projection = quantise_weights(projection, self.weight_bits, step * factor, quantised)
-        return weights, projection
+        if quantised:
+            self.choose_exponent(gaussian_step(projection, self.weight_bits, self.tied) / step)
+        step = step * self.factor
+        return weights, quantise_weights(projection, self.weight_bits, step, quantised)
+
+    @torch.no_grad()
+    def choose_exponent(self, ratio: Tensor) -> None:
+        """Once, when quantisation begins, from the projection's step in units of the weights'."""
+        best = torch.log2(ratio).mean().round().clamp(0, 8 - self.activation_bits)
+        self.exponent.copy_(torch.where(self.exponent < 0, best, self.exponent))
+
+    @property
+    def factor(self) -> Tensor:
+        """2^exponent, where the exponent is: a GPU is not waited for."""
+        return torch.ones_like(self.exponent) << self.exponent.clamp(min=0)
 
     def accumulate(self, x: Tensor, shortcut: Tensor | None) -> Tensor:
         """A: sum of the convolution and of the projection, [N, Cout, H', W']."""
@@ -175,8 +183,7 @@ class Layer(nn.Module):
             node, stride = claim(shortcut), self.shortcut_stride
             if node is not None:
                 shortcut, stride = Sample.apply(shortcut, node, stride), 1
-            factor = 2.0 ** max(0, int(self.exponent))
-            y += F.conv2d(shortcut, projection * factor, stride=stride)
+            y += F.conv2d(shortcut, projection * self.factor, stride=stride)
         return y
 
     @property

@@ -179,7 +179,7 @@ class Known:
     stages: tuple[tuple[float, int, int], ...]  # width factor, blocks, stride
     summary: str
     width: int = 16
-    group_sizes: tuple[int, ...] = (4,)  # by default; one for all, one a stage, or one a layer
+    group_sizes: tuple[int, ...] = (4,)  # by default, as `shape_of` takes them
     bottleneck: bool = False
 
 
@@ -251,13 +251,17 @@ def shape_of(
     plain = Shape(width, stages, per_layer((1,), stages), **options)
     given = per_layer(groups if group_sizes is None else group_sizes, stages)
     key = "groups" if group_sizes is None else "group_size"
-    sizes = tuple(
-        1
-        if dense_sums and layer.shortcut is not None
-        else group_size_of(layer.channels, **{key: g})
-        for layer, g in zip(plain.convolutions(), given, strict=True)
-    )
-    return Shape(width, stages, sizes, **options)
+    sizes = []
+    for layer, number in zip(plain.convolutions(), given, strict=True):
+        if dense_sums and layer.shortcut is not None:
+            sizes.append(1)
+            continue
+        try:
+            sizes.append(group_size_of(layer.channels, **{key: number}))
+        except ValueError as error:
+            which = "" if len(set(given)) == 1 else f"Layer {layer.name}: "
+            raise ValueError(f"{which}{error}") from None
+    return Shape(width, stages, tuple(sizes), **options)
 
 
 @contextmanager

@@ -142,7 +142,12 @@ def test_width():
         (
             lambda: shape_of("resnet8", group_sizes=(3,)),
             ValueError,
-            "Group size 3 does not divide 16 channels",
+            "^Group size 3 does not divide 16 channels",
+        ),
+        (
+            lambda: shape_of("resnet8", group_sizes=(4, 2, 3, 8)),
+            ValueError,
+            "^Layer stage2.block1.conv1: Group size 3 does not divide 32 channels",
         ),
         (
             lambda: shape_of("resnet8", group_sizes=(4, 4)),
@@ -208,3 +213,15 @@ def test_export_needs_a_quantised_network():
 def test_every_known_network_has_its_default_group_sizes():
     for name in NETWORKS:
         assert shape_of(name).group_sizes
+
+
+@pytest.mark.parametrize("quantised", [False, True])
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_a_step_reads_no_value(quantised, order):
+    """Forward and backward on a device without values: a GPU is not waited for."""
+    network = ResNet(shape_of("resnet8", group_sizes=(2,), order=order)).to("meta")
+    network.mode.quantised = quantised
+    network.mode.temperature = None if quantised else 3.0
+    images = torch.zeros(2, 3, 32, 32, dtype=torch.bfloat16, device="meta")
+    network(images.contiguous(memory_format=torch.channels_last)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

@@ -1,5 +1,7 @@
 """The networks that come with the project are sound, small, and described by their table."""
 
+import json
+
 import pytest
 
 from model import zoo
@@ -42,3 +44,13 @@ def test_metadata(name):
     assert facts["command"].startswith("python -m model.train ")
     for key in ("seed", "epochs", "hardware", "float_top1", "top1"):
         assert key in facts
+
+
+@pytest.mark.parametrize("path", sorted((FOLDER / "logs").glob("*.jsonl")), ids=lambda p: p.stem)
+def test_log(path):
+    """It is that of the training whose network the file is."""
+    epochs = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    facts = NETWORKS[path.stem].metadata
+    assert [epoch["epoch"] for epoch in epochs] == list(range(1, facts["epochs"] + 1))
+    assert epochs[-1]["quantised"]
+    assert round(epochs[-1]["validation"], 2) == facts["validation_top1"]
