@@ -2,8 +2,8 @@
 
 `python -m model.search --network resnet8 --budget 3.0e6 --trials 20 --data DIR --study FILE`
 chooses ℓ of each layer for the highest validation accuracy after a short training, among networks
-of at most so many multiplications. The study is a SQLite file. It can be gone on with at any time,
-and several processes may work on it at once.
+of at most so many multiplications; with `--board NAME`, of at most so many cycles. The study is a
+SQLite file. It can be gone on with at any time, and several processes may work on it at once.
 """
 
 import argparse
@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -23,11 +22,13 @@ from rich.table import Table
 from . import files
 from ._torch import torch
 from .cifar import DATA_SETS, Images, read_training
+from .cycles import BoardCycles
 from .distributed import device_of
 from .errors import Parser, UserError, nearest, run_cli
 from .multiplications import layer_counts, skeleton, total
 from .resnet import NETWORKS, Shape
-from .study import Space, Study
+from .space import Costs, Space
+from .study import Study
 from .trainer import RECIPES, Recipe, Trainer, reuse_memory
 
 __all__ = ["main", "multiplications_of", "plot", "results", "search"]
@@ -79,8 +80,8 @@ def search(
     seed : int
         Of Optuna's proposals and of every training.
     cost, unit : callable, str
-        What the budget counts, as a function of the shape (cycles predicted for some hardware, for
-        example), and its name.
+        What the budget counts, as a function of the shape (`model.cycles.BoardCycles`, for example;
+        it may raise `model.space.DoesNotFit`), and its name. A larger ℓ must cost no more.
     score : callable
         Shape to accuracy in percent; by default `recipe` trains it on `training`, and it is
         measured on `validation`.
@@ -89,18 +90,19 @@ def search(
     advance : callable
         Called with the loss after each step of training.
 
-    Raises ``UserError`` for a budget that no network is within, and for a study of another
-    configuration.
+    Raises ``UserError`` where no network fits, for a budget that none is within, and for a study of
+    another configuration.
     """
     space = Space.of(name, width=width, sizes=sizes, classes=classes)
-    cost = cache(cost)
+    costs = Costs(cost)
     if trials < 1:
         raise UserError(f"Trials must be a positive integer, not {trials}")
-    least = cost(space.shape([choices[-1] for choices in space.choices]))
+    space = space.possible(costs)
+    least = costs(space.shape(space.cheapest))
     if not budget >= least:
         raise UserError(
-            f"Budget {budget:,.0f} is below what the largest ℓ of every layer need, "
-            f"{least:,.0f} {unit}"
+            f"Budget {budget:,.0f} is below the least, {least:,.0f} {unit}, "
+            f"of ℓ = {' '.join(map(str, space.cheapest))}"
         )
     if score is None:
 
@@ -112,14 +114,14 @@ def search(
         "width": width or NETWORKS[name].width,
         "classes": classes,
         "sizes": sorted(sizes),
-        "budget": float(budget),
         "unit": unit,
+        "budget": float(budget),
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "seed": seed,
         "images": [len(training), len(validation)],
     }
     with Study(study, space, configuration) as work:
-        while (task := work.claim(trials, cost)) is not None:
+        while (task := work.claim(trials, costs)) is not None:
             if task == "wait":
                 time.sleep(POLL)
                 continue
@@ -200,7 +202,13 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--network", default="resnet8", help=f"one of: {', '.join(NETWORKS)}")
     add("--width", type=int, help="channels of the stem; the stages follow")
-    add("--budget", type=float, required=True, help="multiplications of one frame, at most")
+    add("--board", metavar="NAME", help="count the cycles of one frame on this board")
+    add(
+        "--budget",
+        type=float,
+        required=True,
+        help="of one frame, at most: multiplications, or cycles",
+    )
     add("--sizes", default="1,2,4,8", metavar="L,L...", help="what ℓ may be (1,2,4,8)")
     add("--trials", type=int, default=20, help="trained networks in all (20)")
     add("--recipe", default="float", help=f"one of: {', '.join(RECIPES)} (float)")
@@ -229,6 +237,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         raise UserError(f"--budget must be a positive number, not {options.budget:g}")
     if not 0 <= options.seed < 2**31:
         raise UserError(f"--seed must be 0 to {2**31 - 1}, not {options.seed}")
+    if options.board is not None and options.lanes is not None:
+        raise UserError("--lanes is for a budget of multiplications: --board counts all cycles")
     if options.recipe not in RECIPES:
         known = nearest(options.recipe, tuple(RECIPES))
         raise UserError(f"Unknown recipe {options.recipe}: {known}")
@@ -245,6 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     recipe = replace(RECIPES[options.recipe], epochs=options.epochs)
     device = device_of(options.device)
+    board = None if options.board is None else BoardCycles(options.board)
+    unit = "cycles" if board else "multiplications"
     training, validation = read_training(options.data, options.data_set)
     training = training.first(options.images)
     reuse_memory()
@@ -272,20 +284,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 seed=options.seed,
                 device=device,
                 classes=len(DATA_SETS[options.data_set].classes),
+                cost=board or multiplications_of,
+                unit=board.unit if board else unit,
                 report=report,
                 advance=lambda loss: bar.advance(task),
             )
     except KeyboardInterrupt:
         raise UserError(
-            f"Interrupted: finished trials are kept in {options.study}, the same command goes on"
+            f"Interrupted: finished trials are kept in {options.study}, the same command goes on",
+            130,
         ) from None
-    name = f"{options.network}, {recipe.epochs} epochs, seed {options.seed}"
-    plot(rows, options.plot, budget=options.budget, unit="multiplications", title=name)
+    where = f" on {options.board}" if board else ""
+    name = f"{options.network}{where}, {recipe.epochs} epochs, seed {options.seed}"
+    plot(rows, options.plot, budget=options.budget, unit=unit, title=name)
     if options.json:
         facts = {"network": options.network, "budget": options.budget, "epochs": recipe.epochs}
+        facts |= {"unit": unit, "board": options.board}
+        facts |= {"clock_mhz": board.clock_hz / 1e6} if board else {}
         print(json.dumps({**facts, "plot": str(options.plot), "trials": rows}, indent=2))
     else:
-        _print(rows, options)
+        _print(rows, _columns(options.lanes, board))
         print(f"plot: {options.plot}")
     return 0 if all(row["state"] == "complete" for row in rows) else 1
 
@@ -297,23 +315,26 @@ def _line(row):
     return f"trial {row['slot']}: ℓ = {sizes}: {row['error'] or row['state']}"
 
 
-def _print(rows, options):
+def _columns(lanes: int | None, board: BoardCycles | None) -> dict[str, Callable[[float], str]]:
+    """Columns of the table that follow from a network's cost: heading to text."""
+    if board is not None:
+        rate = f"inferences/s at {board.clock_hz / 1e6:g} MHz"
+        return {"cycles": "{:,}".format, rate: lambda cost: f"{board.clock_hz / cost:.1f}"}
+    columns: dict[str, Callable[[float], str]] = {"multiplications": "{:,}".format}
+    if lanes is not None:
+        columns[f"cycles of {lanes} lanes, ≥"] = lambda cost: f"{-(-cost // lanes):,}"
+    return columns
+
+
+def _print(rows, columns):
     table = Table(show_edge=False)
     table.add_column("ℓ, layer by layer")
-    for heading in (
-        "multiplications",
-        *([f"cycles of {options.lanes} lanes, ≥"] * bool(options.lanes)),
-        "validation, %",
-        "seconds",
-        "trial",
-    ):
+    for heading in (*columns, "validation, %", "seconds", "trial"):
         table.add_column(heading, justify="right")
     for row in sorted(rows, key=lambda row: -(row["accuracy"] or -1)):
         sizes = " ".join(map(str, row["group_sizes"] or ("none",)))
         price = row["cost"]
-        cells = ["" if price is None else f"{price:,}"]
-        if options.lanes:
-            cells.append("" if price is None else f"{-(-price // options.lanes):,}")
+        cells = ["" if price is None else text(price) for text in columns.values()]
         cells.append(row["error"] or row["state"])
         if row["state"] == "complete":
             cells[-1] = f"{row['accuracy']:.2f}"

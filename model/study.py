@@ -1,4 +1,4 @@
-"""The study behind `model.search`: what may be drawn, who works on which trial, what became of it.
+"""The study behind `model.search`: who works on which trial, and what became of it.
 
 Optuna proposes and keeps the trials; who works on which is settled here, by locks that the
 operating system lets go of when a process ends, however it ends. So a killed worker's trial is
@@ -12,89 +12,21 @@ import math
 import os
 import random
 import time
-from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .resnet import Shape, shape_of
+from .space import Costs, Space
 
-__all__ = ["ATTEMPTS", "DRAWS", "STARTUP", "Space", "Study", "Task"]
+__all__ = ["ATTEMPTS", "DRAWS", "STARTUP", "Study", "Task"]
 
 ATTEMPTS = 3  # times that a trial is started before it is given up: it may kill its workers
 STARTUP = 10  # trials that are drawn at random, before Optuna's sampler knows enough
 DRAWS = 20  # proposals of the sampler for one trial; then as many at random before it is given up
+UNFIT = 10.0  # constraint of a network that does not fit: as one far over the budget
 NAME = "ell"  # of the study within its file
-
-
-@dataclass(frozen=True)
-class Space:
-    """What ℓ may be in each layer, in growing order."""
-
-    name: str
-    width: int | None
-    classes: int
-    layers: tuple[str, ...]
-    choices: tuple[tuple[int, ...], ...]
-
-    @staticmethod
-    def of(name, *, width, sizes, classes):
-        if not sizes or any(isinstance(s, bool) or not isinstance(s, int) or s < 1 for s in sizes):
-            raise UserError(f"Group sizes must be positive integers, not {list(sizes)}")
-        try:
-            plain = shape_of(name, width=width, group_sizes=(1,), classes=classes)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-        found = []
-        for layer in plain.convolutions():
-            found.append(tuple(s for s in sorted(set(sizes)) if layer.channels % s == 0))
-            if not found[-1]:
-                raise UserError(
-                    f"No ℓ of {', '.join(map(str, sizes))} divides the {layer.channels} feature "
-                    f"maps of {layer.name}"
-                )
-        names = tuple(layer.name for layer in plain.convolutions())
-        return Space(name, width, classes, names, tuple(found))
-
-    def shape(self, group_sizes: Sequence[int]) -> Shape:
-        return shape_of(
-            self.name, width=self.width, classes=self.classes, group_sizes=tuple(group_sizes)
-        )
-
-    def uniform(self, cost, budget) -> list[int] | None:
-        """The smallest ℓ that is possible in every layer and within the budget."""
-        shared = set(self.choices[0]).intersection(*self.choices)
-        for size in sorted(shared):
-            if cost(self.shape([size] * len(self.layers))) <= budget:
-                return [size] * len(self.layers)
-        return None
-
-    def random(self, draw: random.Random, cost, budget) -> list[int]:
-        """A random network within the budget: while it is over it, some layer's ℓ is raised."""
-        places = [draw.randrange(len(choices)) for choices in self.choices]
-        while cost(self.shape(self.sizes(places))) > budget:
-            below = [i for i, c in enumerate(self.choices) if places[i] < len(c) - 1]
-            places[draw.choice(below)] += 1
-        return self.sizes(places)
-
-    def sizes(self, places) -> list[int]:
-        return [choices[place] for choices, place in zip(self.choices, places, strict=True)]
-
-    def suggest(self, trial) -> list[int]:
-        """ℓ of every layer, proposed by Optuna as a place in the layer's list."""
-        return self.sizes(
-            trial.suggest_int(layer, 0, len(choices) - 1) if len(choices) > 1 else 0
-            for layer, choices in zip(self.layers, self.choices, strict=True)
-        )
-
-    def places(self, group_sizes) -> dict[str, int]:
-        return {
-            layer: choices.index(size)
-            for layer, choices, size in zip(self.layers, self.choices, group_sizes, strict=True)
-            if len(choices) > 1
-        }
 
 
 @dataclass(frozen=True)
@@ -168,10 +100,11 @@ class Study:
         if found is None:
             self.study.set_user_attr("configuration", self.configuration)
         elif found != self.configuration:
-            key = next(k for k, mine in self.configuration.items() if found.get(k) != mine)
+            keys = {**self.configuration, **found}
+            key = next(k for k in keys if found.get(k) != self.configuration.get(k))
             raise UserError(
                 f"{self.path} is a study of another configuration: its {key} is "
-                f"{found.get(key)}, not {self.configuration[key]}"
+                f"{found.get(key)}, not {self.configuration.get(key)}"
             )
         # Every worker draws its own random numbers; a single worker always the same ones.
         number = self.study.user_attrs.get("workers", 0)
@@ -210,7 +143,7 @@ class Study:
             found.setdefault(trial.user_attrs["slot"], []).append(trial)
         return found
 
-    def claim(self, trials: int, cost) -> "Task | str | None":
+    def claim(self, trials: int, cost: Costs) -> "Task | str | None":
         """The next trial to run, its slot locked; ``wait`` while others run; None at the end."""
         from optuna.trial import TrialState
 
@@ -252,15 +185,21 @@ class Study:
         """Take the queued trial of `slot`; None where it is over the budget or known already.
 
         Such a proposal is not trained. It stays in the study, pruned: the sampler learns from its
-        constraint where the budget ends.
+        constraint where the budget ends. One that does not fit has its `reason`, and no cost.
         """
         from optuna.trial import TrialState
 
         fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 + slot)
         trial = self.study.ask()
-        sizes = self.space.suggest(trial)
-        price = cost(self.space.shape(sizes))
-        over = price - self.configuration["budget"]
+        sizes, budget = self.space.suggest(trial), self.configuration["budget"]
+        shape = self.space.shape(sizes)
+        try:
+            price = cost(shape)
+        except BaseException:  # the trial is not to blame
+            trial.set_user_attr("interrupted", True)
+            self.study.tell(trial, state=TrialState.FAIL)
+            raise
+        fits = math.isfinite(price)
         known = {
             tuple(other.user_attrs["group_sizes"])
             for other in self.study.get_trials(
@@ -268,9 +207,12 @@ class Study:
             )
             if "group_sizes" in other.user_attrs
         }
-        trial.set_constraint("budget", over / self.configuration["budget"])
-        trial.set_user_attr("cost", price)
-        if over > 0 or tuple(sizes) in known:
+        # JSON has no infinity.
+        trial.set_constraint("budget", (price - budget) / budget if fits else UNFIT)
+        trial.set_user_attr("cost", price if fits else None)
+        if not fits:
+            trial.set_user_attr("reason", cost.reasons.get(shape))
+        if not price <= budget or tuple(sizes) in known:
             self.study.tell(trial, state=TrialState.PRUNED)
             fcntl.lockf(self.lock, fcntl.LOCK_UN, 1, 1 + slot)
             return None

@@ -1,14 +1,18 @@
 """Search of ℓ: the budget, the warm start, resuming; no trial lost or run twice, SIGKILL or not."""
 
 import json
+import math
 import os
+import random
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
@@ -18,7 +22,8 @@ from model.errors import UserError
 from model.recipe import Recipe
 from model.resnet import shape_of
 from model.search import main, multiplications_of, results, search
-from model.study import ATTEMPTS, Space
+from model.space import Costs, DoesNotFit, Space
+from model.study import ATTEMPTS, NAME, STARTUP
 from tests.model.programs import refusal
 
 RECIPE = Recipe(epochs=1, batch=16, soft=1.0, quantise=1.0, freeze=1.0)
@@ -93,6 +98,74 @@ def test_cost_by_any_function(tmp_path):
         run(tmp_path / "s.db", 5, budget=60, cost=lambda shape: 1)
 
 
+def too_small(candidate):
+    """A cost of hardware that has no ℓ = 8, and too little memory for two layers of ℓ = 1."""
+    if max(candidate.group_sizes) > 4:
+        raise DoesNotFit("Group size: at most 4")
+    if candidate.group_sizes.count(1) > 1:
+        raise DoesNotFit("Memory: two layers of ℓ = 1")
+    return multiplications_of(candidate)
+
+
+def test_what_does_not_fit_is_recorded_and_not_trained(tmp_path):
+    asked, trained = [], []
+
+    def cost(candidate):
+        asked.append(candidate.group_sizes)
+        return too_small(candidate)
+
+    def score(candidate):
+        trained.append(candidate.group_sizes)
+        return 100 - sum(candidate.group_sizes)  # the best ones do not fit
+
+    study, budget = tmp_path / "s.db", 1e9
+    rows = run(study, STARTUP + 6, score, cost=cost, budget=budget, sizes=(1, 2, 4, 8))
+    assert [row["state"] for row in rows] == ["complete"] * len(rows) and len(trained) == len(rows)
+    assert rows[0]["group_sizes"] == [2] * 7
+    assert max(max(sizes) for sizes in trained) == 4
+    assert max(sizes.count(1) for sizes in trained) == 1
+    assert len(asked) == len(set(asked))  # each once
+    trials = optuna.load_study(study_name=NAME, storage=f"sqlite:///{study}").get_trials()
+    unfit = [trial for trial in trials if "reason" in trial.user_attrs]
+    assert unfit  # proposed by the sampler
+    for trial in unfit:
+        assert trial.state.name == "PRUNED" and trial.user_attrs["cost"] is None
+        assert trial.user_attrs["reason"] == "Memory: two layers of ℓ = 1"
+        assert trial.constraints["budget"] > 0
+    with sqlite3.connect(study) as file:
+        tables = "trial_user_attributes", "trial_system_attributes"
+        texts = [row[0] for t in tables for row in file.execute(f"SELECT value_json FROM {t}")]
+    assert texts and not any("Infinity" in text or "NaN" in text for text in texts)
+
+
+def test_nothing_fits(tmp_path):
+    def cost(candidate):
+        size = candidate.group_sizes[0]
+        raise DoesNotFit("No such group" if size > 4 else f"{900 // size} words are too many")
+
+    with pytest.raises(UserError) as caught:
+        run(tmp_path / "s.db", 2, cost=cost, sizes=(1, 2, 4, 8))
+    assert str(caught.value) == (
+        "No network fits: No such group (ℓ = 8); 225 words are too many (ℓ = 4)"
+    )
+    with pytest.raises(UserError, match=r"No network fits: its cost is infinite \(ℓ = 4\)"):
+        run(tmp_path / "s.db", 2, cost=lambda shape: math.inf)
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_random_networks_are_within_the_budget_and_differ():
+    costs = Costs(too_small)
+    space = Space.of("resnet8", width=8, sizes=(1, 2, 4, 8), classes=10).possible(costs)
+    assert space.choices == ((1, 2, 4),) * 7 and space.cheapest == [4] * 7
+    draw, budget = random.Random(1), multiplications_of(shape(2))
+    found = {tuple(space.random(draw, costs, budget)) for _ in range(50)}
+    assert len(found) > 40 and max(map(max, found)) == 4
+    assert all(costs(space.shape(sizes)) <= budget for sizes in found)
+    for layer in range(7):  # each is sometimes as small as can be
+        assert min(sizes[layer] for sizes in found) == 1
+    assert space.random(draw, costs, costs(space.shape([4] * 7))) == [4] * 7
+
+
 def test_a_budget_that_leaves_one_network(tmp_path, monkeypatch):
     """Further trials find nothing new, and say so."""
     monkeypatch.setattr("model.study.DRAWS", 2)
@@ -105,7 +178,7 @@ def test_a_budget_that_leaves_one_network(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "options, text",
     [
-        ({"budget": 1000}, "Budget 1,000 is below what the largest ℓ of every layer need, "),
+        ({"budget": 1000}, r"Budget 1,000 is below the least, [\d,]+ mult\w+, of ℓ = 4 4 4"),
         ({"budget": float("nan")}, "Budget nan is below"),
         ({"sizes": ()}, r"Group sizes must be positive integers, not \[\]"),
         ({"sizes": (0, 2)}, r"Group sizes must be positive integers, not \[0, 2\]"),
@@ -165,6 +238,29 @@ def test_an_interrupted_trial_is_run_again(tmp_path):
     assert [row["state"] for row in rows] == ["complete"] * 3
     assert seen[1:7] == [seen[1]] * 6 and rows[1]["attempts"] == 6
     assert rows[1]["group_sizes"] == list(seen[1])
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, UserError("The plan failed")])
+def test_an_interrupted_cost_does_not_blame_its_trial(tmp_path, failure):
+    known = set()
+
+    def cost(candidate):
+        if known and candidate.group_sizes not in known:
+            raise failure
+        return multiplications_of(candidate)
+
+    study = tmp_path / "s.db"
+    run(study, STARTUP)
+    for sizes in (4, 2, 1):  # what is asked before a proposal of the sampler
+        known.add((sizes,) * 7)
+    for _ in range(ATTEMPTS + 1):
+        with pytest.raises(type(failure) if isinstance(failure, Exception) else failure):
+            run(study, STARTUP + 1, cost=cost)
+    rows = run(study, STARTUP + 1)
+    assert [row["state"] for row in rows] == ["complete"] * (STARTUP + 1)
+    trials = optuna.load_study(study_name=NAME, storage=f"sqlite:///{study}").get_trials()
+    failed = [trial.params for trial in trials if trial.state.name == "FAIL"]
+    assert len(failed) == ATTEMPTS + 1 and all(params == failed[0] for params in failed)
 
 
 def test_a_defect_is_not_hidden(tmp_path):
