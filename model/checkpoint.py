@@ -6,18 +6,33 @@ the measurements of all epochs, as plain values and tensors: reading one execute
 
 import hashlib
 import io
-from dataclasses import MISSING, fields
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from model import files
+from model.cifar import classes_of, to_input
+from model.distributed import device_of
 from model.errors import UserError
 from model.recipe import Recipe
 from model.resnet import ResNet, Shape, Stage
 
-__all__ = ["check_same", "damaged", "fingerprint", "load_network", "read", "write"]
+__all__ = [
+    "Trained",
+    "check_same",
+    "classify",
+    "damaged",
+    "digest",
+    "fingerprint",
+    "is_checkpoint",
+    "load_network",
+    "open_trained",
+    "read",
+    "write",
+]
 
 PARTS = ("configuration", "network", "optimisers", "history")
 
@@ -87,6 +102,58 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> ResNet:
     except Exception as error:  # of another version, or tampered with
         raise damaged(path, error) from None
     return network.eval()
+
+
+def classify(network: ResNet, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function from pixels uint8 [N, 32, 32, 3] to classes int64 [N], by `network`."""
+
+    @torch.no_grad()
+    def decide(pixels: torch.Tensor) -> torch.Tensor:
+        return network(to_input(pixels.to(device))).argmax(1)
+
+    return decide
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint's network, in evaluation, beside a `model.network.Network` of a network file.
+
+    Attributes
+    ----------
+    name : str
+        Of the training.
+    sha256 : str
+        Of the checkpoint's file.
+    classes : tuple of str
+        Those of the known data set with so many.
+    integers : bool
+        Whether it computes by the exported integers, since the training was quantised by then.
+    """
+
+    name: str
+    sha256: str
+    classes: tuple[str, ...]
+    integers: bool
+    network: ResNet
+    device: torch.device
+
+
+def is_checkpoint(file: str) -> bool:
+    """Whether that is the name of a checkpoint, not of a network file."""
+    return file.endswith(".pt")
+
+
+def open_trained(file: str) -> Trained:
+    """The network of a checkpoint, on a GPU where there is one, for a program that measures it."""
+    path, device = Path(file), device_of("auto")
+    network = load_network(path, device)
+    classes = classes_of(network.shape.classes)
+    return Trained(path.stem, digest(path), classes, network.mode.quantised, network, device)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a checkpoint's file: 64 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def fingerprint(network: ResNet) -> str:

@@ -27,7 +27,9 @@ __all__ = [
     "DataSet",
     "Images",
     "augment",
+    "check_files",
     "check_input",
+    "classes_of",
     "data_set_of",
     "few_shot_classes",
     "pack",
@@ -151,8 +153,20 @@ def data_set_of(classes: Sequence[str]) -> str:
     for name, data in DATA_SETS.items():
         if tuple(classes) == data.classes:
             return name
+    raise unknown_classes(len(classes))
+
+
+def classes_of(count: int) -> tuple[str, ...]:
+    """The names of so many classes, CIFAR-FS's base classes among them: a checkpoint has none."""
+    for names in (*(data.classes for data in DATA_SETS.values()), few_shot_classes("train")):
+        if len(names) == count:
+            return names
+    raise unknown_classes(count)
+
+
+def unknown_classes(count: int) -> UserError:
     known = ", ".join(f"{data.title} ({len(data.classes)})" for data in DATA_SETS.values())
-    raise UserError(f"The {len(classes)} classes are not those of a known data set: {known}")
+    return UserError(f"The {count} classes are not those of a known data set: {known}")
 
 
 def check_input(network: Network, file: str) -> None:
@@ -164,17 +178,36 @@ def check_input(network: Network, file: str) -> None:
         )
 
 
-def read_file(path: Path, data: DataSet, units: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [N, 32, 32, 3] and labels uint8 [N] of one file, N = `units` · `RECORDS`."""
+def check_file(path: Path, data: DataSet, units: int) -> None:
+    """Refuse, with ``UserError``, a missing file and one that has not `units` · `RECORDS` records.
+
+    The file is not read.
+    """
     what = f"{data.title} file {path}"
     if not path.is_file():
         raise UserError(f"{what} is missing: {data.how_to_get}")
-    size = data.record * RECORDS * units
-    raw = np.fromfile(path, np.uint8)
-    if raw.size != size:
-        state = "truncated" if raw.size < size else "too long"
-        raise UserError(f"{what} is {state}: {raw.size} bytes instead of {size}: {data.how_to_get}")
-    records = raw.reshape(-1, data.record)
+    found, size = path.stat().st_size, data.record * RECORDS * units
+    if found != size:
+        state = "truncated" if found < size else "too long"
+        raise UserError(f"{what} is {state}: {found} bytes instead of {size}: {data.how_to_get}")
+
+
+def check_files(folder: str | Path, data_set: str = "cifar10") -> None:
+    """Check all files of a data set, training and test, by their sizes alone: before long work.
+
+    "cifar-fs" are the files of CIFAR-100. Raises the ``UserError`` that reading them would raise.
+    """
+    data = find("cifar100" if data_set == "cifar-fs" else data_set)
+    folder = find_folder(folder, data)
+    for name, units in {**data.training, **data.test}.items():
+        check_file(folder / name, data, units)
+
+
+def read_file(path: Path, data: DataSet, units: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 [N, 32, 32, 3] and labels uint8 [N] of one file, N = `units` · `RECORDS`."""
+    check_file(path, data, units)
+    what = f"{data.title} file {path}"
+    records = np.fromfile(path, np.uint8).reshape(-1, data.record)
     for column, count in enumerate(data.labels):
         highest = records[:, column].max()
         if highest >= count:
@@ -277,7 +310,8 @@ def augment(packed: Tensor, index: Tensor, generator: torch.Generator) -> Tensor
     index : Tensor
         int64 [B]: the images of this batch.
     generator : torch.Generator
-        On the CPU, whatever the device: the same crops everywhere.
+        On the CPU, whatever the device: the same crops everywhere. A GPU gets them out of pinned
+        memory, so that the CPU need not wait for the copy.
 
     Returns
     -------
@@ -285,7 +319,9 @@ def augment(packed: Tensor, index: Tensor, generator: torch.Generator) -> Tensor
         uint8 [B, 32, 32, 3].
     """
     count, device = len(index), packed.device
-    draw = torch.randint(0, 9 * 9 * 2, (count,), generator=generator).to(device)
+    pinned = device.type == "cuda"
+    drawn = torch.randint(0, 9 * 9 * 2, (count,), generator=generator, pin_memory=pinned)
+    draw = drawn.to(device, non_blocking=True)
     line = torch.arange(32, device=device)
     rows = (draw % 9)[:, None] + line
     columns = (draw // 9 % 9)[:, None] + torch.where((draw // 81 == 1)[:, None], 31 - line, line)

@@ -1,7 +1,8 @@
-"""``python -m model.evaluate FILE --data DIR``: integer accuracy on the test images.
+"""``python -m model.evaluate FILE --data DIR``: accuracy on the test images.
 
-Status 1 where the accuracy is not the one that the file states, or where the reference does not
-reproduce the file's golden vectors.
+Of a network file, by the integer reference: status 1 where the accuracy is not the one that the
+file states, or where the reference does not reproduce the file's golden vectors. Of a checkpoint
+of a training, NAME.pt, by torch, with the winner-takes-all.
 """
 
 import json
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
+from .checkpoint import classify, is_checkpoint, open_trained
 from .errors import Parser, UserError, run_cli
 from .golden import differences
 from .network import Network
@@ -19,6 +21,8 @@ from .reference import logits
 from .show import open_network
 
 __all__ = ["accuracy", "main"]
+
+BATCH = 500  # images at once, through a network in torch
 
 
 def accuracy(
@@ -36,18 +40,46 @@ def accuracy(
     return int((decisions == labels).sum()), decisions
 
 
+def of_checkpoint(file: str, data: str, limit: int | None) -> dict:
+    """What is measured of a checkpoint, on the first `limit` test images."""
+    trained = open_trained(file)
+    test = cifar.read_test(data, cifar.data_set_of(trained.classes)).first(limit)
+    decide, right = classify(trained.network, trained.device), 0
+    start = time.monotonic()
+    with progress_bar() as bar:
+        task = bar.add_task(trained.name, total=len(test))
+        for pixels, labels in zip(test.pixels.split(BATCH), test.labels.split(BATCH), strict=True):
+            right += int((decide(pixels).cpu() == labels).sum())
+            bar.advance(task, len(labels))
+    return {
+        "file": file,
+        "sha256": trained.sha256,
+        "integers": trained.integers,
+        "images": len(test),
+        "right": right,
+        "top1": round(100 * right / len(test), 4),
+        "seconds": round(time.monotonic() - start, 2),
+    }
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(
         prog="python -m model.evaluate",
-        description="Integer accuracy of a network file on the 10,000 test images of CIFAR.",
+        description="Accuracy of a network on the 10,000 test images of CIFAR.",
     )
-    parser.add_argument("file", help="network file (.dham), or a name of the zoo")
+    parser.add_argument(
+        "file", help="network file (.dham), a name of the zoo, or a checkpoint (.pt)"
+    )
     parser.add_argument("--data", required=True, help="folder of the data set's binary version")
     parser.add_argument("--limit", type=int, help="take the first N images only")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be a positive integer, not {options.limit}")
+    if is_checkpoint(options.file):
+        facts = of_checkpoint(options.file, options.data, options.limit)
+        print(json.dumps(facts, indent=2) if options.json else right_text(facts))
+        return 0
     network = open_network(options.file)
     cifar.check_input(network, options.file)
     test = cifar.read_test(options.data, cifar.data_set_of(network.classes))
@@ -69,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = {
         "file": str(options.file),
         "sha256": network.sha256,
+        "integers": True,
         "images": len(images),
         "right": right,
         "top1": top1,
@@ -85,8 +118,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if equal is False or wrong else 0
 
 
+def right_text(facts: dict) -> str:
+    how = "as integers" if facts["integers"] else "in floating point"
+    return f"{facts['top1']:.2f} % top-1 {how} ({facts['right']} of {facts['images']} images)"
+
+
 def _print(facts):
-    print(f"{facts['top1']:.2f} % top-1 as integers ({facts['right']} of {facts['images']} images)")
+    print(right_text(facts))
     if facts["equal"] is True:
         print(f"equal to the {facts['stated_top1']} % that the file states")
     elif facts["equal"] is False:

@@ -22,17 +22,31 @@ from rich.console import Console
 from rich.table import Table
 
 from model._torch import torch
-from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot
+from model.checkpoint import Trained, is_checkpoint, open_trained
+from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
 from model.progress import progress_bar
 from model.reference import logits
+from model.resnet import ResNet
 from model.show import open_network
 
-__all__ = ["VARIANTS", "Draw", "Result", "decide", "draws", "few_shot", "main", "pooled", "trained"]
+__all__ = [
+    "VARIANTS",
+    "Draw",
+    "Result",
+    "decide",
+    "draws",
+    "features_of",
+    "few_shot",
+    "main",
+    "pooled",
+    "trained",
+]
 
 VARIANTS = ("UN", "L2N", "CL2N")
 BLOCK = 500  # episodes at once
+BATCH = 500  # images at once, through a network in torch
 
 
 @dataclass(frozen=True)
@@ -251,6 +265,35 @@ def pooled(
     return torch.from_numpy(logits(changed, images, progress=progress)).double() / source.pixels
 
 
+@torch.no_grad()
+def features_of(
+    network: ResNet,
+    pixels: torch.Tensor,
+    device: torch.device,
+    progress: Callable[[int], None] = lambda count: None,
+) -> torch.Tensor:
+    """As `pooled`, float [N, C], of a network in torch, in evaluation, on `device`."""
+    found = []
+    for part in pixels.split(BATCH):
+        found.append(network.features(to_input(part.to(device))))
+        progress(len(part))
+    return torch.cat(found)
+
+
+def opened(file: str) -> tuple[Network | Trained, Callable[..., torch.Tensor], bool]:
+    """What a file holds, its features of (pixels, progress), and whether by integers."""
+    if is_checkpoint(file):
+        found = open_trained(file)
+
+        def of_checkpoint(pixels, progress):
+            return features_of(found.network, pixels, found.device, progress).cpu()
+
+        return found, of_checkpoint, found.integers
+    network = open_network(file)
+    check_input(network, file)
+    return network, lambda pixels, progress: pooled(network, pixels.numpy(), progress), True
+
+
 def trained(classes: Sequence[str]) -> tuple[str, bool]:
     """What a network with these classes was trained on, and whether that is CIFAR-FS's base."""
     if tuple(classes) == few_shot_classes("train"):
@@ -265,10 +308,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = Parser(
         prog="python -m model.few_shot",
-        description="Few-shot accuracy of a network file's features on CIFAR-FS (SimpleShot).",
+        description="Few-shot accuracy of a network's features on CIFAR-FS (SimpleShot).",
     )
     add = parser.add_argument
-    add("file", help="network file (.dham), or a name of the zoo")
+    add("file", help="network file (.dham), a name of the zoo, or a checkpoint (.pt)")
     add("--data", required=True, help="folder of CIFAR-100's binary version")
     add("--part", default="test", help="novel classes: test (20) or validation (16)")
     add("--variants", nargs="+", default=list(VARIANTS), metavar="NAME", help=", ".join(VARIANTS))
@@ -287,8 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sampling = {key: getattr(options, key) for key in ("ways", "shots", "queries", "episodes")}
     if not 0 <= options.seed < 2**63:
         raise UserError(f"--seed must be 0 to 2^63 - 1, not {options.seed}")
-    network = open_network(options.file)
-    check_input(network, options.file)
+    network, extract, integers = opened(options.file)
     novel = read_few_shot(options.data, options.part)
     try:
         next(draws(novel.labels.bincount().tolist(), **sampling))  # before the long work
@@ -302,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def features(pixels, what):
             task = bar.add_task(f"features, {what} classes", total=len(pixels))
-            return pooled(network, pixels.numpy(), lambda count: bar.advance(task, count))
+            return extract(pixels, lambda count: bar.advance(task, count))
 
         found = features(novel.pixels, "novel")
         mean = None if base is None else features(base, "base").mean(0)
@@ -321,6 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = {
         "file": str(options.file),
         "sha256": network.sha256,
+        "integers": integers,
         "trained_on": name,
         "trained_on_base_classes": proper,
         "part": options.part,
@@ -348,8 +391,9 @@ def _print(facts):
     queries = "all other images" if facts["queries"] is None else f"{facts['queries']} queries"
     console.print(
         f"{facts['ways']}-way {facts['shots']}-shot, {queries} of a class, "
-        f"{facts['episodes']} episodes by seed {facts['seed']}; {facts['features']} integer "
-        f"features; CIFAR-FS, {facts['part']} classes"
+        f"{facts['episodes']} episodes by seed {facts['seed']}; {facts['features']} "
+        f"{'integer' if facts['integers'] else 'floating-point'} features; "
+        f"CIFAR-FS, {facts['part']} classes"
     )
     console.print(f"The network was trained on {facts['trained_on']}.")
     if facts["trained_on"] == DATA_SETS["cifar100"].title:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from model.errors import UserError
 
@@ -78,16 +79,31 @@ def output_folder(text: str | Path, what: str) -> Path:
 
 @contextmanager
 def locked(path: Path, busy: str | None = None) -> Iterator[None]:
-    """Hold the lock file `path`, which is made and stays; the lock ends with the process.
+    """Hold the lock file `path`, which is made, and removed at the end.
 
-    Waits for another holder; where `busy` is given, that text is a `UserError` instead.
+    Waits for another holder; where `busy` is given, that text is a `UserError` instead. The lock
+    ends with the process; the file of a killed one stays, and holds nobody up.
     """
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError:
-            raise UserError(str(busy)) from None
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone leaves it to forked children
+    while True:
+        with path.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+            except BlockingIOError:
+                raise UserError(str(busy)) from None
+            if not lies_at(file, path):  # its holder removed it after it was opened here
+                continue
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    path.unlink()  # while it is held: a file that others may hold is never removed
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone leaves it to forked children
+            return
+
+
+def lies_at(file: IO, path: Path) -> bool:
+    """Whether `path` is the name of this open file, not of another or of none."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

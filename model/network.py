@@ -549,6 +549,11 @@ def load(path: str | Path) -> Network:
         if isinstance(error, FileNotFoundError) and beside:
             text += f"; {nearest(path.name, beside)}"
         raise NetworkError(text) from None
+    if data.startswith(b"PK\x03\x04") and b"/data.pkl" in data[:100]:  # torch's zip begins so
+        raise NetworkError(
+            f"{path} is a checkpoint of a training, not a network file: give the NAME.dham that a "
+            "quantised training writes; model.evaluate, model.noise and model.few_shot read NAME.pt"
+        )
     try:
         return _decode(data)
     except NetworkError as error:

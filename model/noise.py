@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from model._torch import torch
+from model.checkpoint import Trained, classify, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
+from model.network import Network
 from model.progress import progress_bar
 from model.reference import Reference
 from model.show import open_network
@@ -155,14 +157,31 @@ def summary(rows: Sequence[dict]) -> dict[str, float]:
     return {noise: sum(values) / len(values) for noise, values in found.items()}
 
 
+def opened(
+    file: str,
+) -> tuple[Network | Trained, Callable[[torch.Tensor], torch.Tensor], int, bool]:
+    """What a file holds, how it classifies, in which batches, and whether by integers."""
+    if is_checkpoint(file):
+        found = open_trained(file)
+        return found, classify(found.network, found.device), BLOCK, found.integers
+    network = open_network(file)
+    check_input(network, file)
+    reference = Reference(network)
+
+    def by_reference(pixels: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(reference.logits(pixels.numpy()).argmax(axis=1))
+
+    return network, by_reference, 50, True  # 50: what the reference is fastest with
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
     parser = Parser(
         prog="python -m model.noise",
-        description="Integer accuracy of a network file under the noises of CIFAR-10-C.",
+        description="Accuracy of a network under the noises of CIFAR-10-C.",
     )
     add = parser.add_argument
-    add("file", help="network file (.dham), or a name of the zoo")
+    add("file", help="network file (.dham), a name of the zoo, or a checkpoint (.pt)")
     add("--data", required=True, help="folder of the binary version of the network's data set")
     add("--noises", nargs="+", default=list(NOISES), metavar="NAME", help=", ".join(NOISES))
     add("--limit", type=int, help="take the first N test images only")
@@ -176,28 +195,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--limit must be a positive integer, not {options.limit}")
     if options.seed < 0:
         raise UserError(f"--seed must not be negative, not {options.seed}")
-    network = open_network(options.file)
-    check_input(network, options.file)
+    network, decide, batch, integers = opened(options.file)
     data_set = data_set_of(network.classes)
     test = read_test(options.data, data_set).first(options.limit)
     noises = list(dict.fromkeys(options.noises))
 
-    reference = Reference(network)
     start = time.monotonic()
     with progress_bar() as bar:
         total = len(test) * (1 + len(noises) * len(SEVERITIES))
         task = bar.add_task(network.name, total=total)
         rows = noise_table(
-            lambda pixels: torch.from_numpy(reference.logits(pixels.numpy()).argmax(axis=1)),
+            decide,
             test,
             options.seed,
             noises=noises,
-            batch=50,  # what the reference is fastest with
+            batch=batch,
             advance=lambda count: bar.advance(task, count),
         )
     facts = {
         "file": str(options.file),
         "sha256": network.sha256,
+        "integers": integers,
         "data": DATA_SETS[data_set].title,
         "images": len(test),
         "seed": options.seed,
@@ -223,8 +241,8 @@ def _print(facts):
     console = Console(width=100, highlight=False)
     console.print(table)
     console.print(
-        f"% top-1 as integers on {facts['images']} test images of {facts['data']}; "
-        f"noise by seed {facts['seed']}"
+        f"% top-1 {'as integers' if facts['integers'] else 'in floating point'} "
+        f"on {facts['images']} test images of {facts['data']}; noise by seed {facts['seed']}"
     )
 
 

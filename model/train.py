@@ -1,8 +1,10 @@
 """`python -m model.train`: train and quantise a DHAM network, and write its file.
 
-In the output folder: NAME.pt (checkpoint, each epoch), NAME.float.pt (the one before quantisation
-began), NAME.jsonl (metrics, a line an epoch), NAME.png (curves) and, at the end, NAME.dham (the
-network file). NAME.lock is held by the process that trains it.
+In the output folder: NAME.pt (checkpoint, each epoch), NAME.jsonl (metrics, a line an epoch),
+NAME.png (curves) and NAME.json (hardware, commit and command: `model.origin`). A recipe that
+quantises adds NAME.float.pt (the checkpoint before that began) and, at the end, NAME.dham (the
+network file); another one the accuracy on the test images, in NAME.json. NAME.lock is there while
+a process trains it.
 """
 
 import argparse
@@ -11,7 +13,7 @@ import json
 import platform
 import shlex
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,8 +23,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from model._torch import torch
 
 # isort: split
-from model import checkpoint, distributed, files
-from model.cifar import DATA_SETS, read_test, read_training
+from model import checkpoint, distributed, files, origin
+from model.cifar import DATA_SETS, Images, check_files, read_test, read_training
 from model.errors import UserError, run_cli
 from model.export import export, finish
 from model.network import save
@@ -74,7 +76,7 @@ def write_metrics(history: list[Epoch], path: Path) -> None:
 def write_epoch(trainer: Trainer, base: Path, epoch: Epoch) -> None:
     """Checkpoint, metrics and curves after an epoch; the first of several processes writes them."""
     trainer.save(base.with_name(base.name + ".pt"))
-    if not epoch.quantised:  # the network before quantisation: the last of these
+    if trainer.recipe.quantise < 1 and not epoch.quantised:  # the last of these stays
         trainer.save(base.with_name(base.name + ".float.pt"))
 
     def write():
@@ -116,7 +118,7 @@ def run_epochs(trainer: Trainer, base: Path, console: Console, command: str) -> 
                 if written
                 else "no epoch was complete"
             )
-            raise UserError(f"Interrupted in epoch {written + 1}: {kept}") from None
+            raise UserError(f"Interrupted in epoch {written + 1}: {kept}", 130) from None
         except (UserError, OSError) as error:
             what = str(error)
             if isinstance(error, OSError):
@@ -132,14 +134,21 @@ def output_folder(folder: Path, name: str) -> Path:
     return files.output_folder(folder, "--output") / name
 
 
+def remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it holds something
+        folder.rmdir()
+
+
 def prepare(
     options: argparse.Namespace, name: str, held: ExitStack
 ) -> tuple[Path, torch.device, dict]:
     """Where to write, the device, and what `Trainer` needs of files; each process reads its own.
 
-    `held` keeps the lock of the name, which the first process takes, until it is closed.
+    `held` keeps the lock of the name, which the first process takes, until it is closed; a folder
+    that was made here and holds nothing then is removed.
     """
     device = distributed.device_of(options.device)
+    check_files(options.data, options.data_set)  # those of the end too, before the first step
     training, validation = read_training(options.data, options.data_set)
     if options.quick:
         training = training.first(2048)
@@ -147,7 +156,10 @@ def prepare(
     teacher = None if options.teacher is None else checkpoint.load_network(options.teacher)
     base = options.output / name
     if distributed.rank() == 0:
+        new = not options.output.exists()
         base = output_folder(options.output, name)
+        if new:
+            held.callback(remove_empty, options.output)
         busy = f"Another process trains {name} in {options.output}: wait, or give another --name"
         held.enter_context(files.locked(base.with_name(f"{name}.lock"), busy))
         there = base.with_name(f"{name}.pt").is_file()
@@ -158,6 +170,22 @@ def prepare(
                 f"{base}.pt is there already: go on with --resume, or give another --name"
             )
     return base, device, {"training": training, "validation": validation, "teacher": teacher}
+
+
+def describe(trainer: Trainer, sidecar: Path, machine: str, command: str) -> None:
+    """Note in NAME.json who trains the epochs that are left; the first of several processes."""
+
+    def write():
+        if len(trainer.history) < trainer.recipe.epochs and distributed.rank() == 0:
+            origin.describe(
+                sidecar,
+                begun=bool(trainer.history),
+                hardware=machine,
+                commit=origin.commit_of(),
+                command=command,
+            )
+
+    distributed.together(write)
 
 
 def train(options: argparse.Namespace, command: str, console: Console) -> Path | None:
@@ -192,42 +220,65 @@ def train_holding(
         )
         if options.resume:
             trainer.load(base.with_name(f"{name}.pt"))
+        count = distributed.size()
+        machine = f"{f'{count} × ' if count > 1 else ''}{hardware(device)}"
+        describe(trainer, base.with_name(f"{name}.json"), machine, command)
         folders = shlex.join(["--data", str(options.data), "--output", str(options.output)])
         run_epochs(trainer, base, console, f"{command} {folders}")
-        count = distributed.size()
     if not distributed.first():
         return None
+    test = read_test(options.data, options.data_set)
+    test = (test.first(500) if options.quick else test).to(device)
     if recipe.quantise >= 1:
-        console.print(f"Recipe {options.recipe} does not quantise: no network file is written")
-        return base.with_name(f"{name}.pt")
+        path = base.with_name(f"{name}.pt")
+        top1 = measure_float(trainer, path, test, machine)
+        kept = f"kept in {name}.json; not quantised: no network file"
+        text = f"in floating point on {len(test)} test images, {kept}"
+    else:
+        path = base.with_name(f"{name}.dham")
+        top1 = write_network(trainer, path, test, options, command)
+        text = f"as integers on {len(test)} test images"
+    console.print(f"{path}: {top1:.2f} % top-1 {text}", soft_wrap=True)
+    return path
+
+
+def measure_float(trainer: Trainer, path: Path, test: Images, machine: str) -> float:
+    """Top-1 of the checkpoint `path`, the trainer's network; measured once, kept in NAME.json."""
+    return origin.tested(
+        path.with_suffix(".json"),
+        checkpoint=checkpoint.digest(path),
+        images=len(test),
+        hardware=machine,
+        measure=lambda: accuracy(trainer.network, test),
+    )["accuracy"]
+
+
+def write_network(
+    trainer: Trainer, path: Path, test: Images, options: argparse.Namespace, command: str
+) -> float:
+    """Export the trainer's network, measured, to the network file `path`; returns its top-1."""
+    sessions = origin.read(path.with_suffix(".json"))
     facts = {
         "command": command,
+        "commit": sessions.get("commit", origin.UNKNOWN),
         "seed": options.seed,
-        "epochs": recipe.epochs,
-        "hardware": f"{f'{count} × ' if count > 1 else ''}{hardware(device)}",
+        "epochs": trainer.recipe.epochs,
+        "hardware": sessions.get("hardware", origin.UNKNOWN),
         "data_set": options.data_set,
         "recipe": options.recipe,
         "validation_top1": round(trainer.history[-1].validation, 2),
     }
     if trainer.teacher is not None:
         facts["teacher"] = trainer.configuration()["teacher"]
-    test = read_test(options.data, options.data_set)
-    if options.quick:
-        test = test.first(500)
-    classes = DATA_SETS[options.data_set].classes
-    exported = export(trainer.network, name, classes)
-    network = finish(exported, trainer.network, test.to(device), facts)
-    unquantised = base.with_name(base.name + ".float.pt")
+    exported = export(trainer.network, path.stem, DATA_SETS[options.data_set].classes)
+    network = finish(exported, trainer.network, test, facts)
+    unquantised = path.with_suffix(".float.pt")
     if unquantised.exists():
         trainer.load(unquantised)
-        top1 = round(accuracy(trainer.network, test.to(device)), 4)
+        top1 = round(accuracy(trainer.network, test), 4)
         network = replace(network, metadata={**network.metadata, "float_top1": top1})
-    path = options.output / f"{name}.dham"
     save(network, path)
-    console.print(
-        f"{path}: {network.metadata['top1']:.2f} % top-1 as integers on {len(test)} test images"
-    )
-    return path
+    return network.metadata["top1"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

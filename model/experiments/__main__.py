@@ -20,7 +20,6 @@ from model.errors import Parser, UserError, nearest, run_cli, without
 from model.experiments.accuracy import TABLE1, TABLE2
 from model.experiments.distillation import DISTILLATION
 from model.experiments.memories import MEMORY
-from model.experiments.origin import commit_of
 from model.experiments.pareto import PARETO
 from model.experiments.per_layer import PER_LAYER
 from model.experiments.pruning import PRUNING
@@ -34,10 +33,11 @@ from model.experiments.store import Store
 from model.experiments.temperatures import TABLE3
 from model.experiments.transfer import TABLE4
 from model.experiments.wins import FIGURES
+from model.origin import commit_of
 from model.resnet import NETWORKS
 from model.trainer import RECIPES
 
-__all__ = ["EXPERIMENTS", "main"]
+__all__ = ["EXPERIMENTS", "OPTIONS", "main"]
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -55,6 +55,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         DISTILLATION,
     )
 }
+
+#: All options that change what is run, whichever experiment takes them.
+OPTIONS = tuple(dict.fromkeys(o for experiment in EXPERIMENTS.values() for o in experiment.takes))
 
 
 def integers(what: str, least: int, most: int | None = None):
@@ -83,6 +86,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__,
         epilog=f"experiments:\n{known}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
     add("name", metavar="NAME", help="an experiment of the list below")
@@ -102,6 +106,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--batch", type=int)
     add("--learning-rate", type=float, help="the highest, instead of the recipe's")
     add("--dense-sums", action="store_true", help="layers after an addition stay dense")
+    add("--binary", action="store_true", help="winners become 1 instead of keeping their value")
     add("--no-training", action="store_true", help="only measure trainings that are complete")
     add("--widths", type=integers("--widths", 1), metavar="W[,W...]", help="of pareto")
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -110,6 +115,18 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--report", action="store_true", help="only tables and plots, from the records there are")
     add("--publish", type=Path, metavar="DIR", help="copy table, plots, records and logs there too")
     return parser.parse_args(arguments)
+
+
+def check_options(experiment: Experiment, options: argparse.Namespace) -> None:
+    """Refuse options that would change nothing of what this experiment runs."""
+    for option in OPTIONS:
+        given = getattr(options, option.removeprefix("--").replace("-", "_"))
+        if given is not None and given is not False and option not in experiment.takes:
+            raise UserError(
+                f"{experiment.name} does not take {option}; it takes {', '.join(experiment.takes)}"
+            )
+    if experiment.dense is not None and 1 in (options.group_sizes or ()):
+        raise UserError(f"--group-sizes: {experiment.name} has no ℓ = 1: {experiment.dense}")
 
 
 def scale_of(options: argparse.Namespace) -> tuple[Scale, str]:
@@ -153,6 +170,9 @@ def scale_of(options: argparse.Namespace) -> tuple[Scale, str]:
     if options.dense_sums:
         settings = [replace(s, dense_sums=True) for s in settings]
         label.append("dense-sums")
+    if options.binary:
+        settings = [replace(s, binary=True) for s in settings]
+        label.append("binary")
     scale = replace(
         scale,
         settings=tuple(dict.fromkeys(settings)),
@@ -170,11 +190,6 @@ def check(scale: Scale, options: argparse.Namespace) -> None:
         except ValueError as error:
             raise UserError(str(error)) from None
         setting.of_recipe()
-    if options.dense_sums and options.name == PER_LAYER.name:
-        raise UserError(
-            f"--dense-sums does not go with {PER_LAYER.name}: its search chooses ℓ of every layer, "
-            "those after additions too; leave it out"
-        )
     settings: Sequence[Setting] = scale.settings
     if options.name == PARETO.name:
         settings = [replace(s, width=width) for s in settings for width in scale.widths]
@@ -251,16 +266,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"Unknown experiment {options.name}: {nearest(options.name, tuple(EXPERIMENTS))}"
         )
     experiment, console = EXPERIMENTS[options.name], Console(stderr=True)
-    progress = show_progress(console)
-    session = open_session(options, progress, command_line(arguments))
+    check_options(experiment, options)
+    session = open_session(options, show_progress(console), command_line(arguments))
     if not options.report:
-        with progress:
-            try:
-                experiment.run(session)
-            except UserError:  # interrupted, for example: what there is can be read
-                if len(session.records):
-                    write_report(experiment, session)
-                raise
+        try:
+            experiment.run(session)
+        except UserError:  # interrupted, for example: what there is can be read
+            if len(session.records):
+                write_report(experiment, session)
+            raise
         if not len(session.records):
             raise nothing(experiment, session)
     elif not len(session.records):

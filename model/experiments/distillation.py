@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import possible
-from model.experiments.session import Experiment, Session
+from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import ORIGIN, by_seed, markdown, origin, over_seeds, percent
 from model.statistics import paired
 
@@ -81,6 +81,7 @@ def figures(session: Session) -> dict[str, Figure]:
 
 DISTILLATION = Experiment(
     name="distillation",
+    takes=("--group-sizes", *TRAINING),
     summary="training with the ℓ = 1 network as a teacher",
     run=run,
     tables=tables,

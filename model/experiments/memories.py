@@ -2,6 +2,7 @@
 
 import time
 
+import torch
 from matplotlib.figure import Figure
 
 from model.errors import UserError
@@ -19,18 +20,19 @@ def run(session: Session) -> None:
     task = session.progress.add_task("all", total=len(keys), completed=len(done), state="")
     begun = time.perf_counter()
     try:
-        for record in experiment.run(
-            quick, session.seeds, lambda text: session.progress.update(task, state=text), done
-        ):
-            seconds, begun = time.perf_counter() - begun, time.perf_counter()
-            more = {
-                "scale": session.scale.name,
-                "hardware": hardware(session.store.device),
-                "commit": session.store.commit,
-                "seconds": round(seconds, 2),
-            }
-            session.records.append(record | more)
-            session.progress.advance(task)
+        with session.progress:
+            for record in experiment.run(
+                quick, session.seeds, lambda text: session.progress.update(task, state=text), done
+            ):
+                seconds, begun = time.perf_counter() - begun, time.perf_counter()
+                more = {
+                    "scale": session.scale.name,
+                    "hardware": hardware(torch.device("cpu")),  # whatever trains networks
+                    "commit": session.store.commit,
+                    "seconds": round(seconds, 2),
+                }
+                session.records.append(record | more)
+                session.progress.advance(task)
     except KeyboardInterrupt:
         raise UserError(
             "Interrupted: all finished measurements are recorded; the same command goes on", 130
@@ -57,6 +59,7 @@ def figures(session: Session) -> dict[str, Figure]:
 
 MEMORY = Experiment(
     name="memory",
+    takes=("--seeds",),
     notes={
         "quick": "QUICK RUN: smaller memories, fewer loads and probes. It shows that everything "
         "runs; its numbers are no results."

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import Setting
-from model.experiments.session import Experiment, Session, Task
+from model.experiments.session import TRAINING, Experiment, Session, Task
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.recipe import RECIPES, Recipe
 from model.resnet import Shape
@@ -239,6 +239,7 @@ def figures(session: Session) -> dict[str, Figure]:
 
 PARETO = Experiment(
     name="pareto",
+    takes=("--group-sizes", "--widths", *(option for option in TRAINING if option != "--width")),
     summary="accuracy against multiplications over width, ℓ and bits",
     run=run,
     tables=tables,

@@ -18,12 +18,11 @@ from model.experiments.accuracy import (
 )
 from model.experiments.plots import new_figure
 from model.experiments.runs import Setting, possible
-from model.experiments.session import Experiment, Session
+from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.resnet import Shape
 from model.search import search
 from model.train import hardware
-from model.trainer import Trainer
 
 __all__ = ["PER_LAYER"]
 
@@ -54,17 +53,12 @@ def run_search(session: Session, setting: Setting, size: int) -> dict:
     steps = len(training) // recipe.batch * recipe.epochs
     session.folder.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
-    with session.measuring(f"search, budget of ℓ = {size}", scale.trials * steps) as advance:
+    text = f"search, budget of ℓ = {size}"
+    with session.progress, session.measuring(text, scale.trials * steps) as advance:
 
         def score(shape: Shape) -> float:
-            trainer = Trainer(
-                shape=replace(shape, order=setting.order),
-                recipe=recipe,
-                seed=0,
-                training=training,
-                validation=held,
-                device=store.device,
-            )
+            own = setting.shape(group_sizes=shape.group_sizes)
+            trainer = store.trainer(scale.training(setting, own, recipe, 0))
             for _ in range(recipe.epochs):
                 epoch = trainer.train_epoch(lambda loss: advance(1))
             return epoch.validation
@@ -113,24 +107,27 @@ def run_search(session: Session, setting: Setting, size: int) -> dict:
 
 
 def run(session: Session) -> None:
+    places = [(s, size) for s in session.scale.settings for size in budgets(session, s)]
+    if session.train:
+        searched = [s.data_set for s, size in places if known_search(session, s, size) is None]
+        session.store.check_data(dict.fromkeys(searched))
     tasks = {}
-    for setting in session.scale.settings:
-        for size in budgets(session, setting):
-            session.records.read()
-            found = known_search(session, setting, size)
-            if found is None and not session.train:
-                continue
-            best = (found or run_search(session, setting, size))["best"]
-            for seed in session.seeds:
-                for kind, shape in (
-                    ("uniform", setting.shape(group_size=size)),
-                    ("searched", setting.shape(group_sizes=tuple(best))),
-                ):
-                    facts = {"kind": kind, "group_size": size}
-                    task = accuracy_task(session, setting, shape, seed, facts)
-                    # A search may choose a uniform ℓ: one training, then, and two records.
-                    task = replace(task, key=f"{kind}/l{size}/{task.key}")
-                    tasks[task.key] = task
+    for setting, size in places:
+        session.records.read()
+        found = known_search(session, setting, size)
+        if found is None and not session.train:
+            continue
+        best = (found or run_search(session, setting, size))["best"]
+        for seed in session.seeds:
+            for kind, shape in (
+                ("uniform", setting.shape(group_size=size)),
+                ("searched", setting.shape(group_sizes=tuple(best))),
+            ):
+                facts = {"kind": kind, "group_size": size}
+                task = accuracy_task(session, setting, shape, seed, facts)
+                # A search may choose a uniform ℓ: one training, then, and two records.
+                task = replace(task, key=f"{kind}/l{size}/{task.key}")
+                tasks[task.key] = task
     session.perform(list(tasks.values()))
 
 
@@ -144,7 +141,7 @@ def tables(session: Session) -> str:
                 for kind in ("uniform", "searched")
             )
             found = known_search(session, setting, size)
-            gain = baseline_of(searched, uniform)
+            gain = baseline_of(searched, uniform, test_accuracy)
             chosen = f"search: {' '.join(map(str, found['best']))}" if found else "search"
             for what, mine, more in (
                 (f"{size} in all layers", uniform, ""),
@@ -193,6 +190,8 @@ def figures(session: Session) -> dict[str, Figure]:
 
 PER_LAYER = Experiment(
     name="per-layer",
+    # The search chooses ℓ of the layers after additions too.
+    takes=("--group-sizes", *(option for option in TRAINING if option != "--dense-sums")),
     summary="a different ℓ in every layer, by search within a budget",
     run=run,
     tables=tables,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from model.experiments.plots import curve, new_figure
-from model.experiments.session import Experiment, Session, by_size
+from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.prune import CRITERIA
@@ -138,6 +138,7 @@ def figures(session: Session) -> dict[str, Figure]:
 
 PRUNING = Experiment(
     name="pruning",
+    takes=("--group-sizes", *TRAINING),
     summary="accuracy against the share of feature maps pruned",
     run=run,
     tables=tables,

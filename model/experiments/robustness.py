@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from model.checkpoint import classify
 from model.experiments import paper
 from model.experiments.plots import curve, new_figure
-from model.experiments.session import Experiment, Session, by_size
-from model.experiments.store import Finished, classify
+from model.experiments.session import TRAINING, Experiment, Session, by_size
+from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, missing, origin, over_seeds, percent
 from model.noise import NOISES, noise_table, summary
 
@@ -98,6 +99,7 @@ def figures(session: Session) -> dict[str, Figure]:
 
 TABLE5 = Experiment(
     name="table5",
+    takes=("--group-sizes", *TRAINING),
     summary="accuracy under Gaussian, shot and impulse noise",
     run=run,
     tables=tables,

@@ -138,22 +138,25 @@ class Setting:
     batch: int = 128
     learning_rate: float | None = None  # instead of the recipe's
     dense_sums: bool = False
+    binary: bool = False  # winners become 1; a network whose ℓ are all 1 keeps its values
     order: str = "after"
 
     @property
     def title(self) -> str:
         rate = "" if self.learning_rate is None else f", learning rate {self.learning_rate:g}"
         sums = ", dense after additions" if self.dense_sums else ""
+        binary = ", winners binary" if self.binary else ""
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return (
             f"{NETWORK_TITLES[self.network]}, width {self.width}, {DATA_TITLES[self.data_set]}, "
-            f"recipe {self.recipe}, {self.epochs} epoch{'s' * (self.epochs > 1)}{rate}{sums}"
+            f"recipe {self.recipe}, {epochs}{rate}{sums}{binary}"
         )
 
     @property
     def label(self) -> str:
         """Short and unique: what a record carries to say where it belongs."""
         rate = "" if self.learning_rate is None else f"-lr{self.learning_rate:g}"
-        sums = "-dense-sums" if self.dense_sums else ""
+        sums = "-dense-sums" * self.dense_sums + "-binary" * self.binary
         return (
             f"{self.network}-w{self.width}-{self.data_set}-{self.recipe}-e{self.epochs}"
             f"-b{self.batch}{rate}{sums}-{self.order}"
@@ -176,7 +179,8 @@ class Setting:
             given["group_sizes"] = (group_size,)
         if groups is not None:
             given["groups"] = (groups,)
-        return shape_of(self.network, **(given | options))
+        shape = shape_of(self.network, **(given | options))
+        return replace(shape, binary=self.binary and max(shape.group_sizes) > 1)
 
     def of_recipe(self, name: str | None = None, **changes) -> Recipe:
         """The recipe (or another by name) with this setting's epochs, batch and rate."""

@@ -25,7 +25,23 @@ from model.experiments.store import Finished, Store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Experiment", "Session", "Task", "by_size", "show_progress"]
+__all__ = ["TRAINING", "Experiment", "Session", "Task", "by_size", "show_progress"]
+
+#: Options that change what is run, of every experiment that trains (a few leave one out).
+TRAINING = (
+    "--seeds",
+    "--network",
+    "--width",
+    "--data-set",
+    "--recipe",
+    "--epochs",
+    "--batch",
+    "--learning-rate",
+    "--dense-sums",
+    "--binary",
+    "--no-training",
+    "--compile",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +117,21 @@ class Session:
         """Do what has no record yet, one record after another.
 
         With `train` off, tasks whose training is not complete are left out. What another process
-        has recorded meanwhile is not done again.
+        has recorded meanwhile is not done again. Data of all that is to be done is checked first.
         """
         if not self.train:
             tasks = [t for t in tasks if t.key in self.records or self.store.complete(t.training)]
         keys = [task.key for task in tasks]
         if len(set(keys)) != len(keys):
             raise ValueError("Keys of tasks must differ")
+        if not tasks:
+            return
+        left = [task.training.data_set for task in tasks if task.key not in self.records]
+        self.store.check_data(dict.fromkeys(left))
+        with self.progress:
+            self._perform(tasks, keys)
+
+    def _perform(self, tasks: Sequence[Task], keys: Sequence[str]) -> None:
         whole = self.progress.add_task(
             "all runs",
             total=len(tasks),
@@ -173,14 +197,18 @@ class Experiment:
     `run` appends records to its session; `tables` makes Markdown of them and `figures` plots, of
     any part of the records. A log of a training is written `[text](log:NAME)` in `tables`, and
     becomes a link. `notes` has what it says of a scale by name, where the scale's note is wrong.
+    `takes` has the options that change what it runs; the others of this kind are refused. `dense`
+    says why it has no ℓ = 1, where that is so.
     """
 
     name: str
     summary: str
+    takes: Sequence[str]
     run: Callable[[Session], None]
     tables: Callable[[Session], str]
     figures: Callable[[Session], "dict[str, Figure]"]
     notes: Mapping[str, str] = field(default_factory=dict)
+    dense: str | None = None
 
     def note(self, scale: Scale) -> str:
         """What stands in every output at this scale."""

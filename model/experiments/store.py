@@ -1,14 +1,12 @@
 """Finished trainings on disk, shared by all experiments: made once, read by each.
 
 In OUTPUT/trainings: NAME.pt (checkpoint, each epoch), NAME.jsonl (an epoch a line) and NAME.json
-(a sidecar: hardware, commit and command, and the accuracy on the test images once it was measured).
-Files that `model.train` wrote may be put there under the same name; its configuration must be the
-same. A sidecar is optional: what it does not say is "unknown".
+(the sidecar, by `model.origin`). Files that `model.train` wrote may be put there under the same
+name; its configuration must be the same. A sidecar is optional: what it does not say is "unknown".
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,27 +14,17 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
-from model import checkpoint
-from model.cifar import Images, read_few_shot, read_test, read_training, to_input
+from model import checkpoint, origin
+from model.cifar import Images, check_files, read_few_shot, read_test, read_training
 from model.errors import UserError
-from model.experiments.origin import UNKNOWN
 from model.experiments.runs import Training
 from model.files import locked, write
+from model.origin import UNKNOWN
 from model.resnet import ResNet
 from model.train import hardware
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
 
-__all__ = ["Finished", "Store", "classify"]
-
-
-def classify(network: ResNet, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """A function from pixels uint8 [N, 32, 32, 3] to classes int64 [N], by `network`."""
-
-    @torch.no_grad()
-    def decide(pixels: torch.Tensor) -> torch.Tensor:
-        return network(to_input(pixels.to(device))).argmax(1)
-
-    return decide
+__all__ = ["Finished", "Store"]
 
 
 @contextmanager
@@ -122,10 +110,22 @@ class Store:
             self._data[key] = read()
         return self._data[key]
 
+    def check_data(self, data_sets: Iterable[str]) -> None:
+        """Check the files of these data sets, training and test, without reading them.
+
+        Raises ``UserError`` for a missing one and one of a wrong size.
+        """
+        for data_set in data_sets:
+            check_files(self.data, data_set)
+
     def images(self, training: Training) -> tuple[Images, Images]:
-        """(training, validation) images, the validation split by seed 0 whatever the training's."""
+        """(training, validation) images, the validation split by seed 0 whatever the training's.
+
+        The test images' file is checked as well: it is read after the training alone.
+        """
 
         def read():
+            self.check_data([training.data_set])
             if training.data_set != "cifar-fs":
                 return read_training(self.data, training.data_set, validation=training.split)
             base = read_few_shot(self.data, "train")
@@ -168,38 +168,15 @@ class Store:
 
     def sidecar(self, training: Training) -> dict:
         """What NAME.json says; empty where there is none."""
-        return self.read_sidecar(self.path(training, ".json"))
-
-    @staticmethod
-    def read_sidecar(path: Path) -> dict:
-        """Of that file; raises ``UserError`` where it is no JSON object."""
-        if not path.exists():
-            return {}
-        try:
-            found = json.loads(path.read_text())
-            if not isinstance(found, dict):
-                raise ValueError
-        except ValueError:
-            raise UserError(
-                f"{path} is damaged: mend it (an object with hardware, commit and command), or "
-                "remove it (they are then unknown)"
-            ) from None
-        return found
+        return origin.read(self.path(training, ".json"))
 
     def with_origin(self, record: dict) -> dict:
         """The record, with what its training's sidecar knows now and did not say then."""
         unknown = [key for key in ("hardware", "commit", "command") if record[key] == UNKNOWN]
         if not unknown:
             return record
-        found = self.read_sidecar(self.folder / f"{record['training']}.json")
+        found = origin.read(self.folder / f"{record['training']}.json")
         return record | {key: found.get(key, UNKNOWN) for key in unknown}
-
-    def note(self, training: Training, **facts) -> dict:
-        """Add to the sidecar, and return it whole."""
-        whole = self.sidecar(training) | facts
-        text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
-        write(self.path(training, ".json"), text)
-        return whole
 
     def finish(self, training: Training, progress: Progress) -> Finished:
         """Load the training, or go on with it until it is complete.
@@ -223,8 +200,8 @@ class Store:
             elif not self._logged(training, trainer.history):
                 self._log(training, trainer.history)
         trainer.network.eval()
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        return Finished(training, trainer.network, trainer.history, self.sidecar(training), digest)
+        sidecar, digest = self.sidecar(training), checkpoint.digest(path)
+        return Finished(training, trainer.network, trainer.history, sidecar, digest)
 
     @contextmanager
     def alone(self, training: Training, progress: Progress) -> Iterator[None]:
@@ -248,23 +225,15 @@ class Store:
         lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
         write(self.path(training, ".jsonl"), lines)
 
-    def _describe(self, training: Training, begun: bool) -> None:
-        """Note hardware, commit and command; those of every session that took part."""
-        mine = {
-            "hardware": hardware(self.device),
-            "commit": self.commit,
-            "command": self.command,
-        }
-        before = self.sidecar(training)
-        if begun:
-            for key, value in mine.items():
-                parts = [p for p in before.get(key, UNKNOWN).split("; then ") if p != value]
-                mine[key] = "; then ".join([*parts, value])
-        self.note(training, **mine)
-
     def _train(self, training: Training, trainer: Trainer, progress: Progress) -> None:
         epochs, name = training.recipe.epochs, training.name
-        self._describe(training, begun=bool(trainer.history))
+        origin.describe(
+            self.path(training, ".json"),
+            begun=bool(trainer.history),
+            hardware=hardware(self.device),
+            commit=self.commit,
+            command=self.command,
+        )
         task = progress.add_task(
             name, total=trainer.total, completed=len(trainer.history) * trainer.steps, state=""
         )
@@ -298,21 +267,15 @@ class Store:
             progress.remove_task(task)
 
     def tested(self, finished: Finished, count: int | None) -> dict:
-        """Accuracy on the test images: {"right", "images", "accuracy"}, measured once.
+        """Accuracy on the first `count` test images: {"right", "images", "accuracy"}.
 
-        It is kept in the sidecar with the checkpoint that it belongs to.
+        Measured once for a checkpoint, and kept in its sidecar.
         """
-        known = finished.sidecar.get("test")
         images = self.test(finished.training.data_set, count)
-        if (
-            isinstance(known, dict)
-            and known.get("checkpoint") == finished.checkpoint
-            and known.get("images") == len(images)
-        ):
-            return {key: known[key] for key in ("right", "images", "accuracy")}
-        share = accuracy(finished.network, images)
-        right = round(share * len(images) / 100)
-        result = {"right": right, "images": len(images), "accuracy": 100 * right / len(images)}
-        test = {**result, "checkpoint": finished.checkpoint, "hardware": hardware(self.device)}
-        finished.sidecar.update(self.note(finished.training, test=test))
-        return result
+        return origin.tested(
+            self.path(finished.training, ".json"),
+            checkpoint=finished.checkpoint,
+            images=len(images),
+            hardware=hardware(self.device),
+            measure=lambda: accuracy(finished.network, images),
+        )

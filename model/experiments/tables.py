@@ -24,7 +24,7 @@ ORIGIN = ("seeds", "epochs", "hardware", "commit", "logs")  # headings that go w
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A pipe table; columns whose heading begins with a word of text are left alone."""
+    """A pipe table. Raises ``ValueError`` for a row of another length than the heading."""
     lines = [list(header), ["---"] * len(header), *(list(row) for row in rows)]
     for line in lines:
         if len(line) != len(header):

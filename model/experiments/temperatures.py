@@ -8,7 +8,7 @@ from model.experiments import paper
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import possible
-from model.experiments.session import Experiment, Session
+from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import (
     ORIGIN,
     compared_with,
@@ -104,6 +104,8 @@ def figures(session: Session) -> dict[str, Figure]:
 
 TABLE3 = Experiment(
     name="table3",
+    takes=("--group-sizes", *TRAINING),
+    dense="at every temperature its activation is the ReLU",
     summary="accuracy by temperatures t_init and t_final",
     run=run,
     tables=tables,

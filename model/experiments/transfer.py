@@ -3,14 +3,13 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from matplotlib.figure import Figure
 
-from model.cifar import Images, read_few_shot, to_input
+from model.cifar import read_few_shot
 from model.experiments import paper
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import Setting
-from model.experiments.session import Experiment, Session, by_size
+from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import (
     NOT_RUN,
@@ -22,26 +21,11 @@ from model.experiments.tables import (
     paper_title,
     percent,
 )
-from model.few_shot import VARIANTS, few_shot
-from model.resnet import ResNet
+from model.few_shot import VARIANTS, features_of, few_shot
 
-__all__ = ["TABLE4", "features_of"]
+__all__ = ["TABLE4"]
 
 WAYS, SHOTS = 5, 5
-BATCH = 500  # images at once
-
-
-@torch.no_grad()
-def features_of(
-    network: ResNet, images: Images, device: torch.device, advance: Callable[[int], None]
-) -> torch.Tensor:
-    """Pooled activations of the last layer, float [N, C], of a network in evaluation."""
-    found = []
-    for first in range(0, len(images), BATCH):
-        pixels = images.pixels[first : first + BATCH].to(device)
-        found.append(network.features(to_input(pixels)))
-        advance(len(pixels))
-    return torch.cat(found)
 
 
 def few_shot_setting(setting: Setting) -> Setting:
@@ -58,8 +42,8 @@ def measure(session: Session) -> Callable[[Finished], dict]:
         base, _ = store.images(finished.training)
         total = len(novel) + len(base) + len(VARIANTS) * scale.episodes
         with session.measuring("few-shot", total) as advance:
-            mean = features_of(finished.network, base, store.device, advance).mean(0)
-            found = features_of(finished.network, novel, store.device, advance)
+            mean = features_of(finished.network, base.pixels, store.device, advance).mean(0)
+            found = features_of(finished.network, novel.pixels, store.device, advance)
             labels, results = novel.labels.to(store.device), {}
             for variant in VARIANTS:
                 result = few_shot(
@@ -151,6 +135,8 @@ def figures(session: Session) -> dict[str, Figure]:
 
 TABLE4 = Experiment(
     name="table4",
+    # Its data set is CIFAR-FS.
+    takes=("--group-sizes", *(option for option in TRAINING if option != "--data-set")),
     summary="few-shot accuracy on CIFAR-FS by nearest class mean",
     run=run,
     tables=tables,

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from model.cifar import DATA_SETS, to_input
-from model.experiments.session import Experiment, Session, by_size
+from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.wins import Wins, torch_wins
@@ -152,6 +152,8 @@ def figures(session: Session) -> dict[str, Figure]:
 
 FIGURES = Experiment(
     name="figures",
+    takes=("--group-sizes", *TRAINING),
+    dense="a group of one map has nothing to win",
     summary="figures 2 to 4: which feature map of a group wins how often",
     run=run,
     tables=tables,

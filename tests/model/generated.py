@@ -8,6 +8,9 @@ import torch
 from model import cifar
 from model.cifar import Images
 from model.network import Classifier, Conv, Network
+from model.recipe import Recipe
+from model.resnet import shape_of
+from model.trainer import Trainer
 
 
 def coloured(count: int, seed: int) -> Images:
@@ -27,6 +30,20 @@ def write_coloured(folder: Path, count: int = 64) -> None:
         planes = images.pixels.permute(0, 3, 1, 2).reshape(count, -1).numpy()
         labels = images.labels[:, None].numpy().astype(np.uint8)
         np.concatenate([labels, planes], 1).tofile(folder / name)
+
+
+def write_checkpoint(path: Path, classes: int = 10, quantise: float = 1.0) -> None:
+    """The checkpoint of one epoch on coloured images, quantised from that share of it on."""
+    trainer = Trainer(
+        shape=shape_of("dham8", width=16, classes=classes),
+        recipe=Recipe(epochs=1, batch=32, soft=quantise, quantise=quantise, freeze=1.0),
+        seed=0,
+        training=coloured(64, 1),
+        validation=coloured(32, 2),
+        device=torch.device("cpu"),
+    )
+    trainer.train_epoch()
+    trainer.save(path)
 
 
 def tiny_network(classes: tuple[str, ...] = cifar.CLASSES, bias: int = 0) -> Network:

@@ -1,11 +1,17 @@
 """Checkpoints: written whole or not at all, old ones read, foreign ones refused."""
 
+import hashlib
+from dataclasses import replace
+
 import pytest
 import torch
 
 from model import checkpoint
+from model.cifar import CLASSES
 from model.errors import UserError
+from model.network import NetworkError
 from model.resnet import ResNet, shape_of
+from model.show import open_network
 from model.trainer import Recipe, Trainer
 from tests.model.generated import coloured
 
@@ -38,6 +44,39 @@ def test_network_of_a_checkpoint(saved):
     assert network.shape == run.shape and not network.training
     assert network.mode.quantised == run.history[-1].quantised
     assert checkpoint.fingerprint(network) == checkpoint.fingerprint(run.network)
+
+
+def test_opened_for_a_measurement(saved):
+    """With the names and the arithmetic that a network file has of its own."""
+    run, path = saved
+    assert checkpoint.is_checkpoint(str(path)) and not checkpoint.is_checkpoint("a.dham")
+    found = checkpoint.open_trained(str(path))
+    assert (found.name, found.classes, found.integers) == ("a", CLASSES, run.history[-1].quantised)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    images = coloured(16, 3)
+    decided = checkpoint.classify(found.network, found.device)(images.pixels)
+    expected = found.network(images.pixels.permute(0, 3, 1, 2).float().to(found.device)).argmax(1)
+    assert torch.equal(decided, expected) and not decided.requires_grad
+    state = torch.load(path, weights_only=True)
+    state["configuration"]["shape"]["classes"] = 7
+    state["network"] = ResNet(replace(run.shape, classes=7)).state_dict()
+    torch.save(state, path)
+    with pytest.raises(UserError, match="The 7 classes are not those of a known data set"):
+        checkpoint.open_trained(str(path))
+
+
+def test_a_checkpoint_is_no_network_file(saved):
+    """Programs that read network files say so, whatever the checkpoint is called."""
+    _, path = saved
+    for name in ("a.pt", "a.dham"):
+        with pytest.raises(NetworkError) as caught:
+            open_network(str(path.rename(path.with_name(name))))
+        assert str(caught.value) == (
+            f"{path.with_name(name)} is a checkpoint of a training, not a network file: give the "
+            "NAME.dham that a quantised training writes; model.evaluate, model.noise and "
+            "model.few_shot read NAME.pt"
+        )
+        path = path.with_name(name)
 
 
 def test_fingerprint_is_of_weights_and_mode():

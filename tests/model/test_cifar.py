@@ -1,6 +1,7 @@
 """Reader of CIFAR-10, CIFAR-100 and CIFAR-FS, split and augmentation, on generated files."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,38 @@ def test_damaged_files(folder, damage, text):
         cifar.read_test(folder)
 
 
+@pytest.mark.parametrize("name", ["data_batch_4.bin", "test_batch.bin"])
+@pytest.mark.parametrize(
+    "damage, text",
+    [
+        (Path.unlink, "CIFAR-10 file .* is missing: get https"),
+        (lambda path: os.truncate(path, 61459), "is truncated: 61459 bytes instead of 61460: get"),
+        (lambda path: os.truncate(path, 61461), "is too long: 61461 bytes instead of 61460: get"),
+    ],
+)
+def test_check_of_all_files_without_reading(folder, monkeypatch, name, damage, text):
+    """It says what the readers say, and opens no file."""
+    damage(folder / name)
+    with pytest.raises(UserError, match=text) as said:
+        (cifar.read_test if name == "test_batch.bin" else cifar.read_training)(folder)
+    monkeypatch.setattr(np, "fromfile", lambda *_: pytest.fail("a file was read"))
+    with pytest.raises(UserError) as caught:
+        cifar.check_files(folder)
+    assert str(caught.value) == str(said.value)
+
+
+def test_check_of_the_data_sets(folder, folder_100, tmp_path):
+    cifar.check_files(folder)
+    for name in ("cifar100", "cifar-fs"):
+        cifar.check_files(folder_100, name)
+        with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100"):
+            cifar.check_files(folder, name)
+    with pytest.raises(UserError, match="does not exist: get https"):
+        cifar.check_files(tmp_path / "none")
+    with pytest.raises(UserError, match="Data set 'cifar': did you mean cifar10?"):
+        cifar.check_files(folder, "cifar")
+
+
 def test_missing_folder(tmp_path):
     with pytest.raises(UserError, match="does not exist: get https"):
         cifar.read_training(tmp_path / "none")
@@ -167,6 +200,14 @@ def test_data_set_of_classes():
         cifar.data_set_of(["a", "b", "c"])
 
 
+def test_classes_by_their_number():
+    assert cifar.classes_of(10) == cifar.CLASSES
+    assert cifar.classes_of(100) == cifar.DATA_SETS["cifar100"].classes
+    assert cifar.classes_of(64) == cifar.few_shot_classes("train")
+    with pytest.raises(UserError, match="The 7 classes are not those of a known data set: CIFAR-1"):
+        cifar.classes_of(7)
+
+
 def test_few_shot_split_is_a_partition_of_the_classes():
     parts = [cifar.few_shot_classes(part) for part in cifar.FEW_SHOT_PARTS]
     assert [len(part) for part in parts] == [64, 16, 20]
@@ -206,6 +247,20 @@ def test_augmented_images_are_crops_and_flips():
         crops = (padded[number, y : y + 32, x : x + 32] for y in range(9) for x in range(9))
         assert any(torch.equal(image, crop) or torch.equal(image, crop.flip(1)) for crop in crops)
     assert len({image.numpy().tobytes() for image in found}) > 50
+
+
+def test_crops_are_one_draw_of_the_generator():
+    """A training of before is resumed with the same crops: one draw an image, in their order."""
+    pixels = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
+    index, draw = torch.tensor([3, 0, 4, 4]), torch.Generator().manual_seed(11)
+    found = [cifar.augment(cifar.pack(pixels), index, draw) for _ in range(2)]
+    drawn = torch.randint(0, 162, (8,), generator=torch.Generator().manual_seed(11))
+    padded = torch.nn.functional.pad(pixels, (0, 0, 4, 4, 4, 4))
+    for image, number, value in zip(torch.cat(found), index.repeat(2), drawn, strict=True):
+        flip, place = divmod(int(value), 81)
+        x, y = divmod(place, 9)
+        crop = padded[number, y : y + 32, x : x + 32]
+        assert torch.equal(image, crop.flip(1) if flip else crop)
 
 
 def test_augmentation_is_fixed_by_its_generator():

@@ -98,22 +98,25 @@ def error_lines(found):
 
 
 @pytest.mark.parametrize(
-    "failure, text",
+    "failure, status, text",
     [
-        ("nan", "Loss is not a number at step 3 of epoch 2; try a learning rate below 0.01; "),
-        ("interrupt", "Interrupted in epoch 2: the checkpoint after epoch 1 is kept; go on with: "),
+        ("nan", 2, "Loss is not a number at step 3 of epoch 2; try a learning rate below 0.01; "),
+        ("interrupt", 130, "Interrupted in epoch 2: the checkpoint after epoch 1 is kept; go on "),
     ],
 )
-def test_what_happens_to_one_stops_all_with_one_line(server, tmp_path, monkeypatch, failure, text):
+def test_what_happens_to_one_stops_all_with_one_line(
+    server, tmp_path, monkeypatch, failure, status, text
+):
     monkeypatch.setattr(cifar, "RECORDS", 64)
     write_coloured(tmp_path / "data")
     found = run(server, tmp_path, 2, "program", failure, ARGUMENTS)
-    assert [status for status, _ in found] == [2, 2], found
+    assert [ended for ended, _ in found] == [status, status], found
     (line,) = error_lines(found)
     assert line.startswith(f"error: {text}")
     state = torch.load(tmp_path / "x.pt", weights_only=True)
     assert [epoch["epoch"] for epoch in state["history"]] == [1]
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob("*.tmp")) and not (tmp_path / "x.lock").exists()
+    assert json.loads((tmp_path / "x.json").read_text())["hardware"].startswith("2 × ")
     if failure == "nan":
         return
 

@@ -1,17 +1,20 @@
 """`python -m model.evaluate`, on a made-up data set of CIFAR-10's layout."""
 
+import hashlib
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from model import oracle
+from model import cifar, oracle
+from model.checkpoint import load_network
 from model.evaluate import accuracy, main
 from model.golden import attach_golden
 from model.network import save
 from model.reference import logits
-from tests.model.generated import tiny_network
+from model.resnet import evaluating
+from tests.model.generated import tiny_network, write_checkpoint, write_coloured
 from tests.model.programs import refusal
 
 COUNT = 10_000
@@ -59,6 +62,7 @@ def test_equal_to_the_stated_accuracy(network, data, tmp_path, capsys):
     assert facts["top1"] == facts["stated_top1"] == top1
     assert facts["equal"] is True and facts["images"] == COUNT
     assert facts["golden_differences"] == [] and facts["sha256"] == saved.sha256
+    assert facts["integers"] is True
     assert main([str(tmp_path / "net.dham"), "--data", str(data[0])]) == 0
     out = capsys.readouterr().out
     assert f"{top1:.2f} % top-1 as integers" in out
@@ -95,6 +99,56 @@ def test_wrong_golden_vectors(network, data, tmp_path, capsys):
     save(replace(network, golden=golden), tmp_path / "net.dham")
     assert main([str(tmp_path / "net.dham"), "--data", str(data[0]), "--limit", "10"]) == 1
     assert "golden vectors NOT reproduced: frame 0: logits differ" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "quantise, how", [(1.0, "in floating point"), (0.5, "as integers")], ids=["float", "quantised"]
+)
+def test_checkpoint(tmp_path, monkeypatch, capsys, quantise, how):
+    """The winner takes all, whatever the temperature at which the training ended."""
+    monkeypatch.setattr(cifar, "RECORDS", 64)
+    write_coloured(tmp_path / "data")
+    path = tmp_path / "a.pt"
+    write_checkpoint(path, quantise=quantise)
+    network, test = load_network(path), cifar.read_test(tmp_path / "data")
+    with evaluating(network):
+        decided = [int(network(cifar.to_input(image[None])).argmax()) for image in test.pixels]
+    for count in (64, 40):
+        more = ["--limit", str(count)] if count < 64 else []
+        arguments = [str(path), "--data", str(tmp_path / "data"), *more]
+        right = sum(a == b for a, b in zip(decided[:count], test.labels.tolist(), strict=False))
+        assert main([*arguments, "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts.pop("seconds") >= 0
+        assert facts == {
+            "file": str(path),
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "integers": quantise < 1,
+            "images": count,
+            "right": right,
+            "top1": round(100 * right / count, 4),
+        }
+        assert main(arguments) == 0
+        assert capsys.readouterr().out == (
+            f"{100 * right / count:.2f} % top-1 {how} ({right} of {count} images)\n"
+        )
+
+
+def test_bad_checkpoint(tmp_path, monkeypatch, capsys):
+    def run(*arguments):
+        return refusal(main, arguments, monkeypatch, capsys)
+
+    path = tmp_path / "a.pt"
+    assert f"No checkpoint {path}" in run(path, "--data", tmp_path)
+    save(tiny_network(), path)
+    assert "a.pt is no checkpoint of this program, or is damaged" in run(path, "--data", tmp_path)
+    write_checkpoint(path, classes=100)
+    write_coloured(tmp_path / "data")
+    assert "holds CIFAR-10, not CIFAR-100" in run(path, "--data", tmp_path / "data")
+    write_checkpoint(path, classes=64)
+    assert "The 64 classes are not those of a known data set: CIFAR-10 (10), CIFAR-100 (100)" in (
+        run(path, "--data", tmp_path / "data")
+    )
 
 
 def test_bad_input(network, data, tmp_path, monkeypatch, capsys):

@@ -8,9 +8,20 @@ import pytest
 import torch
 
 from model import cifar, oracle
-from model.few_shot import VARIANTS, decide, draws, few_shot, main, pooled, trained, transform
+from model.checkpoint import load_network
+from model.few_shot import (
+    VARIANTS,
+    decide,
+    draws,
+    features_of,
+    few_shot,
+    main,
+    pooled,
+    trained,
+    transform,
+)
 from model.network import save
-from tests.model.generated import tiny_network
+from tests.model.generated import tiny_network, write_checkpoint
 from tests.model.programs import refusal
 
 SIZES = (9, 12, 9, 15, 10, 11, 9)
@@ -268,6 +279,39 @@ def test_program(data, tmp_path, capsys):
     assert "5-way 3-shot, 2 queries of a class, 60 episodes by seed 4; 6 integer features" in out
     assert "CIFAR-FS, validation classes" in out and "L2N" not in out
     assert "The network was trained on CIFAR-10. Published results are of networks" in out
+
+
+@pytest.mark.parametrize(
+    "classes, text",
+    [
+        (64, "The network was trained on CIFAR-FS's base classes."),
+        (100, "It has seen the novel classes: this is not a few-shot result."),
+    ],
+)
+def test_checkpoint(data, tmp_path, capsys, classes, text):
+    """Features in floating point; their mean and episodes are those of the experiments."""
+    path = tmp_path / "a.pt"
+    write_checkpoint(path, classes=classes)
+    arguments = [str(path), "--data", str(data), "--shots", "3", "--episodes", "60"]
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    network, done = load_network(path), []
+    novel, base = cifar.read_few_shot(data, "test"), cifar.read_few_shot(data, "train")
+
+    def features(images):
+        return features_of(network, images.pixels, torch.device("cpu"), done.append)
+
+    with torch.no_grad():
+        whole = network.features(cifar.to_input(novel.pixels))
+    assert torch.allclose(features(novel), whole, rtol=1e-4) and sum(done) == len(novel)
+    result = few_shot(
+        features(novel), novel.labels, base_mean=features(base).mean(0), shots=3, episodes=60
+    )
+    assert facts["results"]["CL2N"] == {"mean": result.mean, "interval": result.interval}
+    assert (facts["integers"], facts["features"]) == (False, 96)
+    assert main([*arguments, "--variants", "UN"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "96 floating-point features; CIFAR-FS, test classes" in out and text in out
 
 
 def test_program_says_what_it_was_trained_on(data, tmp_path, capsys):

@@ -151,12 +151,57 @@ def test_lock_of_another_process(tmp_path):
             files.locked(path, "another one works"),
         ):
             pytest.fail("two hold it")
-        holder.kill()  # the lock goes with its process
+        holder.kill()  # the lock goes with its process, its file stays
+    assert path.exists()
     with files.locked(path, "another one works"):
         pass
     with files.locked(path):
-        pass
-    assert path.exists()
+        assert path.exists()
+    assert not path.exists()
+
+
+CONTENDER = """
+import os, sys
+from pathlib import Path
+from model.files import locked
+lock, held = map(Path, sys.argv[1:])
+print("ready", flush=True)
+sys.stdin.read(1)
+for _ in range(2000):
+    with locked(lock):
+        os.close(os.open(held, os.O_CREAT | os.O_EXCL))  # FileExistsError: two hold it
+        held.unlink()
+"""
+
+
+def test_one_holder_at_a_time_though_the_file_is_removed(tmp_path):
+    """A lock on a file that its holder removed meanwhile is none."""
+    contenders = [
+        subprocess.Popen(
+            [sys.executable, "-c", CONTENDER, tmp_path / "a.lock", tmp_path / "held"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        for _ in range(4)
+    ]
+    for one in contenders:
+        assert one.stdout.readline() == "ready\n"
+    for one in contenders:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    for one in contenders:
+        _, text = one.communicate()
+        assert one.returncode == 0, text
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_ends_with_an_error_too(tmp_path):
+    with pytest.raises(KeyError), files.locked(tmp_path / "a.lock"):
+        raise KeyError
+    assert os.listdir(tmp_path) == []
 
 
 def test_lock_ends_with_the_block_even_where_a_child_lives(tmp_path):

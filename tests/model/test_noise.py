@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from model import cifar, oracle
+from model import checkpoint, cifar, oracle
 from model.cifar import Images
 from model.network import save
 from model.noise import CONSTANTS, NOISES, SEVERITIES, main, noise_table, noisy, summary
-from tests.model.generated import tiny_network
+from tests.model.generated import tiny_network, write_checkpoint
 from tests.model.programs import refusal
 
 DRAWS = (100, 50, 50, 4)  # a million bytes: the mean is known to 0.03 grey levels
@@ -197,6 +197,23 @@ def test_program(data, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "severity 5" in out and "impulse" in out and "gaussian" not in out
     assert "% top-1 as integers on 40 test images of CIFAR-10; noise by seed 3" in out
+
+
+def test_checkpoint(data, tmp_path, capsys):
+    """In floating point, as the experiments measure it."""
+    path = tmp_path / "a.pt"
+    write_checkpoint(path)
+    arguments = [str(path), "--data", str(data), "--seed", "3", "--noises", "shot"]
+    assert main([*arguments, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    network = checkpoint.load_network(path)
+    classify = checkpoint.classify(network, torch.device("cpu"))
+    assert facts["rows"] == noise_table(classify, cifar.read_test(data), 3, noises=["shot"])
+    assert (facts["integers"], facts["data"], facts["images"]) == (False, "CIFAR-10", 40)
+    assert facts["sha256"] == checkpoint.digest(path)
+    assert main(arguments) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "% top-1 in floating point on 40 test images of CIFAR-10; noise by seed 3" in out
 
 
 def test_bad_input(data, tmp_path, monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """The training program on a small generated data set: it learns, resumes, and refuses clearly."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from model import cifar, files, train
+from model.checkpoint import load_network
 from model.errors import UserError
 from model.network import load
+from model.origin import commit_of
 from model.reference import logits
 from model.resnet import shape_of
 from model.trainer import RECIPES, Recipe, Trainer
@@ -43,6 +46,12 @@ def trainer(epochs=4, seed=0, **changes):
         validation=coloured(64, 2),
         device=torch.device("cpu"),
     )
+
+
+def small(data, out, *more):
+    """Arguments of a training that is as short as possible."""
+    folders = ["--data", str(data), "--output", str(out), "--device", "cpu", "--name", "x"]
+    return ["--network", "dham8", "--width", "16", "--epochs", "2", *folders, *more]
 
 
 def states(one):
@@ -136,8 +145,8 @@ def test_program_writes_everything(data, tmp_path, capsys):
     assert sorted(path.name for path in out.iterdir()) == [
         "x.dham",
         "x.float.pt",
+        "x.json",
         "x.jsonl",
-        "x.lock",
         "x.png",
         "x.pt",
     ]
@@ -148,6 +157,9 @@ def test_program_writes_everything(data, tmp_path, capsys):
     assert facts["command"] == "python -m model.train --network dham8 --name x"
     assert facts["seed"] == 0 and facts["epochs"] == 4 and facts["agreement"] >= 99.9
     assert 0 < facts["float_top1"] <= 100
+    origin = json.loads((out / "x.json").read_text())
+    assert origin == {key: facts[key] for key in ("hardware", "commit", "command")}
+    assert facts["commit"] == commit_of()
     assert str(tmp_path) not in json.dumps(facts)
     test = cifar.read_test(data)
     right = logits(network, test.pixels.numpy()).argmax(1) == test.labels.numpy()
@@ -163,8 +175,37 @@ def test_program_writes_everything(data, tmp_path, capsys):
         train.main([*arguments, "--resume", "--t-final", "50"])
 
 
+def test_recipe_that_does_not_quantise(data, tmp_path, monkeypatch, capsys):
+    """One checkpoint; its accuracy on the test images is said, and kept beside it."""
+    out = tmp_path / "out"
+    arguments = small(data, out, "--recipe", "float", "--batch", "32")
+    assert train.main(arguments) == 0
+    names = ["x.json", "x.jsonl", "x.png", "x.pt"]
+    assert sorted(os.listdir(out)) == names
+    kept = json.loads((out / "x.json").read_text())
+    test, network = cifar.read_test(data), load_network(out / "x.pt")
+    right = int((network(cifar.to_input(test.pixels)).argmax(1) == test.labels).sum())
+    assert kept["test"] == {
+        "right": right,
+        "images": 64,
+        "accuracy": 100 * right / 64,
+        "checkpoint": hashlib.sha256((out / "x.pt").read_bytes()).hexdigest(),
+        "hardware": kept["hardware"],
+    }
+    assert (kept["commit"], kept["command"]) == (commit_of(), train.command_line(arguments))
+    line = f"{out}/x.pt: {100 * right / 64:.2f} % top-1 in floating point on 64 test images"
+    assert f"{line}, kept in x.json; not quantised: no network file\n" in capsys.readouterr().err
+
+    monkeypatch.setattr(train, "accuracy", lambda *_: pytest.fail("measured again"))
+    assert train.main([*arguments, "--resume"]) == 0
+    assert line in capsys.readouterr().err
+
+
 def test_interrupted(data, tmp_path, monkeypatch):
+    """Status 130; resumed by another commit, the file names both."""
     out, epochs = tmp_path / "out", []
+    arguments = small(data, out)
+    monkeypatch.setattr("model.origin.commit_of", lambda: "abc1234")
     train_epoch = Trainer.train_epoch
 
     def interrupted(self, advance=lambda loss: None):
@@ -173,14 +214,19 @@ def test_interrupted(data, tmp_path, monkeypatch):
         epochs.append(1)
         return train_epoch(self, advance)
 
-    monkeypatch.setattr(Trainer, "train_epoch", interrupted)
-    with pytest.raises(
-        UserError,
-        match=r"Interrupted in epoch 2: the checkpoint after epoch 1 is "
-        r"kept; go on with: python -m model.train .*--resume",
-    ):
-        train.main(["--data", str(data), "--output", str(out), "--device", "cpu"])
-    assert (out / "resnet8-l4.pt").exists() and not list(out.glob("*.tmp"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "train_epoch", interrupted)
+        with pytest.raises(
+            UserError,
+            match=r"Interrupted in epoch 2: the checkpoint after epoch 1 is "
+            r"kept; go on with: python -m model.train .*--resume",
+        ) as caught:
+            train.main(arguments)
+    assert caught.value.status == 130
+    assert sorted(os.listdir(out)) == ["x.json", "x.jsonl", "x.png", "x.pt"]
+    monkeypatch.setattr("model.origin.commit_of", lambda: "def5678")
+    assert train.main([*arguments, "--resume"]) == 0
+    assert load(out / "x.dham").metadata["commit"] == "abc1234; then def5678"
 
 
 @pytest.mark.parametrize(
@@ -217,12 +263,7 @@ def test_interrupted(data, tmp_path, monkeypatch):
 def test_wrong_options(data, tmp_path, arguments, text):
     with pytest.raises(UserError, match=text):
         train.main([*arguments, "--data", str(data), "--output", str(tmp_path / "out")])
-
-
-def small(data, out, *more):
-    """Arguments of a training that is as short as possible."""
-    folders = ["--data", str(data), "--output", str(out), "--device", "cpu", "--name", "x"]
-    return ["--network", "dham8", "--width", "16", "--epochs", "2", *folders, *more]
+    assert os.listdir(tmp_path) == ["data"]  # neither a lock nor an empty folder is left
 
 
 def test_no_gpu(data, tmp_path, monkeypatch):
@@ -274,6 +315,7 @@ def test_a_name_that_another_process_trains(data, tmp_path):
         assert train.main([*small(data, out, "--quick"), "--name", "y"]) == 0
         other.stdin.close()
     assert train.main(small(data, out, "--quick")) == 0
+    assert not (out / "x.lock").exists()
 
 
 def test_the_name_is_held_until_the_network_file_is_written(data, tmp_path, monkeypatch):
@@ -311,6 +353,26 @@ def test_truncated_data(data, tmp_path):
     path.unlink()
     with pytest.raises(UserError, match=r"data_batch_3.bin is missing: get "):
         train.main(small(data, tmp_path / "out"))
+
+
+def test_test_images_that_cannot_be_read(data, tmp_path, monkeypatch):
+    """They are read after the last epoch; said before the first."""
+    monkeypatch.setattr(Trainer, "train_epoch", lambda *_: pytest.fail("an epoch began"))
+    (data / "test_batch.bin").write_bytes(b"short")
+    with pytest.raises(UserError, match=r"test_batch.bin is truncated: 5 bytes instead of"):
+        train.main(small(data, tmp_path / "out"))
+    (data / "test_batch.bin").unlink()
+    with pytest.raises(UserError, match=r"test_batch.bin is missing: get "):
+        train.main(small(data, tmp_path / "out"))
+
+
+def test_damaged_sidecar_is_said_before_the_first_step(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "train_epoch", lambda *_: pytest.fail("an epoch began"))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x.json").write_text("{torn")
+    with pytest.raises(UserError, match=r"x\.json is damaged: mend it"):
+        train.main(small(data, tmp_path / "out"))
+    assert os.listdir(tmp_path / "out") == ["x.json"]
 
 
 def test_full_disk_keeps_the_last_checkpoint(data, tmp_path, monkeypatch):

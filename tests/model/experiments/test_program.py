@@ -11,12 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from model import checkpoint
 from model.errors import UserError
-from model.experiments.__main__ import EXPERIMENTS, command_line, main, parse, scale_of
+from model.experiments.__main__ import (
+    EXPERIMENTS,
+    OPTIONS,
+    command_line,
+    main,
+    parse,
+    scale_of,
+)
 from model.experiments.scales import SCALES
 from model.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "experiments.md").read_text()
 
 
 def run(*arguments, data, output):
@@ -36,10 +45,22 @@ def run(*arguments, data, output):
         (["table1", "--seeds", "one"], "--seeds: 'one' is not a list of integers such as 1,2"),
         (["table1", "--seeds", "9" * 26], "--seeds: must be 2147483647 or less, not 9{26}$"),
         (["table1", "--seeds", "0,2147483648"], "--seeds: must be 2147483647 or less, not 214"),
-        (["per-layer", "--dense-sums"], "--dense-sums does not go with per-layer: its search"),
+        (["table2", "--group-sizes", "2"], "table2 does not take --group-sizes; it takes --groups"),
+        (["table1", "--groups", "2"], "table1 does not take --groups; it takes --group-sizes, --s"),
+        (["table1", "--widths", "8"], "table1 does not take --widths; it takes --group-sizes, --s"),
+        (["table4", "--data-set", "cifar100"], "table4 does not take --data-set; it takes --grou"),
+        (["pareto", "--width", "8"], "pareto does not take --width; it takes .*--widths"),
+        (["memory", "--group-sizes", "2"], "memory does not take --group-sizes; it takes --seeds$"),
+        (["memory", "--width", "0"], "memory does not take --width; it takes --seeds$"),
+        (["memory", "--binary", "--report"], "memory does not take --binary; it takes --seeds$"),
+        (["memory", "--no-training"], "memory does not take --no-training; it takes --seeds$"),
+        (["per-layer", "--dense-sums"], "per-layer does not take --dense-sums; it takes --group"),
+        (["table3", "--group-sizes", "1,2"], "table3 has no ℓ = 1: at every temperature .* ReLU"),
+        (["figures", "--group-sizes", "1"], "figures has no ℓ = 1: a group of one map has nothing"),
+        (["table1", "--group-size", "2"], "unrecognized arguments: --group-size 2"),
         (["pareto", "--quick", "--widths", "3", "--group-sizes", "2"], "--group-sizes: Group si"),
         (["pareto", "--widths", "8,3", "--group-sizes", "2"], "--widths: Group size 2 does not d"),
-        (["figures", "--group-sizes", "1"], "Nothing to run: figures has no network of these opt"),
+        (["table3", "--width", "3"], "Nothing to run: table3 has no network of these options"),
         (["table1", "--no-training"], r"Nothing to measure: no complete training in .*out/train"),
         (["per-layer", "--no-training"], "Nothing to measure: no complete training in"),
         (["table1", "--width", "0"], "Width must be a positive integer, not 0"),
@@ -56,7 +77,39 @@ def test_wrong_input(tmp_path, arguments, text):
     with pytest.raises(UserError, match=text) as found:
         run(*arguments, data=tmp_path / "none", output=tmp_path / "out")
     assert found.value.status == 2
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_page_says_which_experiment_takes_what():
+    lines = [line.strip("|").split("|") for line in PAGE.splitlines() if line.startswith("|")]
+    rows = [[cell.strip(" `") for cell in line] for line in lines]
+    (head,) = [number for number, row in enumerate(rows) if "--group-sizes" in row]
+    options = rows[head][1:]
+    said = {row[0]: row[1:] for row in rows[head + 2 : head + 2 + len(EXPERIMENTS)]}
+    assert list(said) == list(EXPERIMENTS) and rows[head + 1][0] == "---"
+    for name, cells in said.items():
+        takes = {option for option, cell in zip(options, cells, strict=True) if cell}
+        assert takes == set(options) & set(EXPERIMENTS[name].takes), name
+    # Those of no column: the page says that all that train take them.
+    rest = set(OPTIONS) - set(options)
+    assert rest and all(f"`{option}`" in PAGE for option in rest)
+    assert all(rest <= set(EXPERIMENTS[name].takes) for name in said if name != "memory")
+    assert EXPERIMENTS["memory"].takes == ("--seeds",)
+
+
+def test_every_option_that_changes_what_is_run_belongs_to_an_experiment():
+    everywhere = {"name", "quick", "full", "data", "output", "device", "commit", "report"}
+    known = {option[2:].replace("-", "_") for option in OPTIONS}
+    assert known.isdisjoint(everywhere)
+    assert set(vars(parse(["table1"]))) == known | everywhere | {"publish"}
+
+
+def test_error_alone_and_nothing_made_where_data_is_missing(tmp_path):
+    """No line of progress stands before it."""
+    found = program("table1", "--data", tmp_path / "none", "--output", tmp_path / "out")
+    assert found.returncode == 2 and found.stdout == ""
+    assert found.stderr.startswith("error: Data folder ") and found.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_no_gpu(tmp_path, monkeypatch):
@@ -65,15 +118,19 @@ def test_no_gpu(tmp_path, monkeypatch):
         main(["table1", "--device", "cuda", "--output", str(tmp_path)])
 
 
-def test_one_line_and_status_2(tmp_path):
-    found = subprocess.run(
-        [sys.executable, "-m", "model.experiments", "tabel1"],
-        cwd=tmp_path,
+def program(*arguments):
+    """The program as a process of its own, as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-m", "model.experiments", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_one_line_and_status_2():
+    found = program("tabel1")
     assert found.returncode == 2 and found.stdout == ""
     assert found.stderr.startswith("error: Unknown experiment tabel1: did you mean table1?")
     assert len(found.stderr.splitlines()) == 1
@@ -118,6 +175,17 @@ def test_help_lists_the_experiments(capsys):
             "cpu-cifar100-b256-dense-sums",
             "ResNet-8, width 32, CIFAR-100, recipe float, 10 epochs, dense after additions",
         ),
+        (
+            ["--binary", "--epochs", "20"],
+            "cpu-e20-binary",
+            "ResNet-8, width 32, CIFAR-10, recipe float, 20 epochs, winners binary",
+        ),
+        (
+            ["--dense-sums", "--binary"],
+            "cpu-dense-sums-binary",
+            "ResNet-8, width 32, CIFAR-10, recipe float, 10 epochs, dense after additions, "
+            "winners binary",
+        ),
     ],
 )
 def test_labels_tell_settings_apart(arguments, label, title):
@@ -159,16 +227,97 @@ def test_damaged_records_are_left_alone(data, tmp_path):
     assert not (tmp_path / "trainings").exists()
 
 
-def test_wrong_data_folder_loses_nothing(data, tmp_path):
-    only10 = data / "cifar-10-batches-bin"
+def never(*_, **__):
+    raise AssertionError("trained")
+
+
+def copy_of(folder, target, truncated):
+    """A copy in which the last byte of one file is missing."""
+    target.mkdir(parents=True)
+    for path in folder.iterdir():
+        cut = -1 if path.name == truncated else None
+        (target / path.name).write_bytes(path.read_bytes()[:cut])
+    return target
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name != "memory"])
+def test_wrong_data_ends_it_before_anything_is_made(name, data, tmp_path, monkeypatch):
+    """Test images too, and those of every setting, before hours of training."""
+    monkeypatch.setattr(Trainer, "train_epoch", never)
+    folder = "cifar-100-binary" if name == "table4" else "cifar-10-batches-bin"
+    files = (
+        ("train.bin", "test.bin") if name == "table4" else ("data_batch_3.bin", "test_batch.bin")
+    )
+    for file in files:
+        wrong = copy_of(data / folder, tmp_path / file, file)
+        with pytest.raises(UserError, match=f"{file} is truncated") as found:
+            run(name, "--quick", data=wrong, output=tmp_path / "out")
+        assert found.value.status == 2 and not (tmp_path / "out").exists()
+    other = data / ("cifar-10-batches-bin" if name == "table4" else "cifar-100-binary")
+    with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100|holds CIFAR-100, not CIFAR"):
+        run(name, "--quick", data=other, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_second_data_set_is_missing(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "train_epoch", never)
+    only10 = tmp_path / "data" / "cifar-10-batches-bin"
+    copy_of(data / "cifar-10-batches-bin", only10, None)
     with pytest.raises(UserError, match="holds CIFAR-10, not CIFAR-100"):
-        run("table4", "--quick", data=only10, output=tmp_path)
-    truncated = tmp_path / "truncated"
-    truncated.mkdir()
-    for path in only10.iterdir():
-        (truncated / path.name).write_bytes(path.read_bytes()[: -1 if "3" in path.name else None])
-    with pytest.raises(UserError, match=r"data_batch_3.bin is truncated"):
-        run("table1", "--quick", data=truncated, output=tmp_path)
+        run("table1", "--full", data=tmp_path / "data", output=tmp_path / "out")
+    copy_of(data / "cifar-100-binary", tmp_path / "data" / "cifar-100-binary", "test.bin")
+    with pytest.raises(UserError, match=r"CIFAR-100 file .*test.bin is truncated"):
+        run("table1", "--full", data=tmp_path / "data", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_is_needed_only_for_what_is_still_to_be_done(data, tmp_path, monkeypatch):
+    asked = ("--quick", "--seeds", "0", "--group-sizes", "1")
+    assert run("table1", *asked, data=data, output=tmp_path) == 0
+    for more in ((), ("--no-training",), ("--report",)):
+        assert run("table1", *asked, *more, data=tmp_path / "none", output=tmp_path) == 0
+    with pytest.raises(UserError, match="Data folder .*none does not exist"):  # to measure
+        run("table5", *asked, "--no-training", data=tmp_path / "none", output=tmp_path)
+    assert not (tmp_path / "table5-quick").exists()
+
+
+def test_binary_winners_beside_a_baseline_that_keeps_its_values(data, tmp_path, capsys):
+    assert run("table1", "--quick", "--seeds", "0", data=data, output=tmp_path) == 0
+    plain = {path.name for path in (tmp_path / "trainings").glob("*.pt")}
+    asked = ("--quick", "--seeds", "0", "--binary")
+    for name in ("table1", "distillation", "figures"):
+        assert run(name, *asked, data=data, output=tmp_path) == 0
+    records = [
+        json.loads(line)
+        for line in (tmp_path / "table1-quick-binary" / "records.jsonl").read_text().splitlines()
+    ]
+    trained = {record["group_size"]: record["training"] for record in records}
+    assert f"{trained[1]}.pt" in plain and trained[2] == "resnet8-w8-l2-binary-e1-b32-n96-s0"
+    assert {record["setting"][-13:] for record in records} == {"-binary-after"}
+    state = checkpoint.read(tmp_path / "trainings" / f"{trained[2]}.pt")
+    assert state["configuration"]["shape"]["binary"] is True
+    found = {path.name for path in (tmp_path / "trainings").glob("*.pt")} - plain
+    names = ("l2-binary-e1-b32", "l1-e1-b32-from-l1", "l2-binary-e1-b32-from-l1")
+    assert found == {f"resnet8-w8-{name}-n96-s0.pt" for name in names}
+    text = (tmp_path / "table1-quick-binary" / "table.md").read_text()
+    assert ", winners binary\n" in text and "table1 --quick --seeds 0 --binary`" in text
+
+
+def test_a_search_trains_as_it_was_asked_to(data, tmp_path, monkeypatch):
+    seen = []
+
+    def stop(self, advance=None):
+        seen.append(self)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "train_epoch", stop)
+    for more, expected in (((), False), (("--binary", "--compile"), True)):
+        with pytest.raises(UserError, match="Interrupted in a search"):
+            run("per-layer", "--quick", *more, data=data, output=tmp_path)
+        trainer = seen.pop()
+        assert trainer.network.mode.compiled is expected and trainer.shape.binary is expected
+        assert (trainer.shape.order, len(trainer.labels)) == ("after", 96)
+    assert len(list(tmp_path.glob("per-layer-quick*/*.sqlite"))) == 2
 
 
 def test_interrupted_run_leaves_its_report(data, tmp_path, monkeypatch):
@@ -299,5 +448,7 @@ def test_two_processes_make_one_report(data, tmp_path, monkeypatch, capsys):
     lines = (folder / "records.jsonl").read_text().splitlines()
     keys = [json.loads(line)["key"] for line in lines]
     assert len(set(keys)) == len(keys) == 6
-    assert (folder / "table.md").read_text().count("(n = 3)") == 3  # two accuracies, a difference
+    assert (folder / "table.md").read_text().count(
+        "(n = 3)"
+    ) == 4  # two accuracies, two differences
     assert capsys.readouterr().out.startswith("6 records;")

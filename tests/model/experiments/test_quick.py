@@ -1,16 +1,26 @@
 """Every experiment from end to end at the quick scale, in one output folder."""
 
+import io
 import json
+import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
+from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from model import cifar
 from model.experiments import store
 from model.experiments.__main__ import EXPERIMENTS, main
 from model.trainer import Trainer
+from tests.model.experiments import conftest
+
+ROOT = Path(__file__).parents[3]
 
 PAPERS = {
     "table1": ("95.25", "3,125,248", "79.23", "861,601,792"),
@@ -38,6 +48,20 @@ def output(tmp_path_factory):
     return tmp_path_factory.mktemp("output")
 
 
+@pytest.fixture(scope="module")
+def done(data, output):
+    """Name of an experiment to what it printed; it is run once, for the first test that asks."""
+
+    @cache
+    def once(name):
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            assert run(name, data, output) == 0
+        return printed.getvalue()
+
+    return once
+
+
 def run(name, data, output, *more):
     folders = ["--data", str(data), "--output", str(output)]
     return main([name, "--quick", *folders, "--device", "cpu", *more])
@@ -48,9 +72,8 @@ def read(folder):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_quick(name, data, output, capsys, monkeypatch):
-    assert run(name, data, output) == 0
-    assert "QUICK RUN" in capsys.readouterr().out
+def test_quick(name, done, data, output, monkeypatch):
+    assert "QUICK RUN" in done(name)
     folder = output / f"{name}-quick"
 
     records = read(folder)
@@ -95,9 +118,11 @@ def test_quick(name, data, output, capsys, monkeypatch):
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_test_accuracies_agree_between_experiments(output):
-    """Runs after the others: a training is one, whoever asks for it."""
+def test_test_accuracies_agree_between_experiments(done, output):
+    """A training is one, whoever asks for it."""
     found = {}
+    for name in ("table1", "table3", "pareto", "distillation", "table5", "pruning"):
+        done(name)
     for name in ("table1", "table3", "pareto", "distillation"):
         for record in read(output / f"{name}-quick"):
             assert found.setdefault(record["training"], record["test"]) == record["test"]
@@ -107,7 +132,8 @@ def test_test_accuracies_agree_between_experiments(output):
     assert unpruned == {name: found[name]["accuracy"] for name in unpruned}
 
 
-def test_published(data, output, tmp_path, capsys):
+def test_published(done, data, output, tmp_path, capsys):
+    done("table1")
     assert run("table1", data, output, "--report", "--publish", str(tmp_path)) == 0
     folder = tmp_path / "table1-quick"
     text = (folder / "table.md").read_text()
@@ -119,3 +145,33 @@ def test_published(data, output, tmp_path, capsys):
     assert (folder / "accuracy.svg").read_bytes() == (original / "accuracy.svg").read_bytes()
     assert str(tmp_path) in capsys.readouterr().out
     assert str(output) not in text and str(data) not in text
+
+
+@pytest.mark.slow
+def test_quick_as_it_is_shipped(tmp_path):
+    """Nothing made smaller: the program as a user starts it, on files of CIFAR-10's size."""
+    folder = tmp_path / "data" / "cifar-10-batches-bin"
+    folder.mkdir(parents=True)
+    first, *others = (*cifar.TRAINING_FILES, *cifar.TEST_FILES)
+    thousand = conftest.records(1_000, 10, 1, seed=0)
+    (folder / first).write_bytes(10 * thousand.tobytes())
+    for name in others:
+        os.link(folder / first, folder / name)
+    words = ["table1", "--quick", "--data", folder, "--output", tmp_path / "out"]
+    found = subprocess.run(
+        [sys.executable, "-m", "model.experiments", *map(str, words), "--device", "cpu"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("4 records; ") and "QUICK RUN" in found.stdout
+    text = (tmp_path / "out" / "table1-quick" / "table.md").read_text()
+    assert (
+        "**QUICK RUN" in text and "## ResNet-8, width 16, CIFAR-10, recipe float, 2 epochs" in text
+    )
+    record = read(tmp_path / "out" / "table1-quick")[0]
+    assert record["training"] == "resnet8-w16-l1-e2-b64-n2048-s0"
+    assert (record["epochs"], record["test"]["images"]) == (2, 500)
+    assert record["test"]["accuracy"] > 50  # chance is 10 %

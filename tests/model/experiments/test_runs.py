@@ -1,17 +1,24 @@
 """Trainings are told apart by content, and have readable names."""
 
+import shlex
 from dataclasses import fields, replace
+from inspect import signature
+from pathlib import Path
 
 import pytest
 
+from model import train_options
+from model.cifar import read_training
 from model.errors import UserError
 from model.experiments.paper import SETTINGS, TABLE1, TABLE2, TABLE3, TABLE4, TABLE5
 from model.experiments.runs import Setting, Training, divides, possible
 from model.experiments.scales import SCALES
 from model.trainer import Recipe
 
+PAGE = (Path(__file__).parents[3] / "docs" / "experiments.md").read_text().replace("\\\n", "")
 CPU = SCALES["cpu"]
 SMALL = CPU.settings[0]
+BINARY = replace(SMALL, binary=True)
 
 
 def training(setting=SMALL, seed=0, scale=CPU, recipe=None, shape=None, **more):
@@ -33,6 +40,17 @@ def training(setting=SMALL, seed=0, scale=CPU, recipe=None, shape=None, **more):
         (training(replace(SMALL, epochs=20)), "resnet8-w32-l2-e20-s0"),
         (training(replace(SMALL, order="before")), "resnet8-w32-l2-before-s0"),
         (training(replace(SMALL, dense_sums=True)), "resnet8-w32-l2-dense-sums-s0"),
+        (training(BINARY), "resnet8-w32-l2-binary-s0"),
+        (training(shape=BINARY.shape(groups=8)), "resnet8-w32-c8-binary-s0"),
+        (training(replace(BINARY, dense_sums=True)), "resnet8-w32-l2-dense-sums-binary-s0"),
+        (
+            training(shape=BINARY.shape(group_sizes=(1, 2, 2, 4, 4, 4, 1))),
+            "resnet8-w32-l1_2x2_4x3_1-binary-s0",
+        ),
+        (
+            training(BINARY, teacher=training(shape=BINARY.shape(group_size=1))),
+            "resnet8-w32-l2-binary-from-l1-s0",
+        ),
         (training(replace(SMALL, data_set="cifar100")), "resnet8-w32-l2-cifar100-s0"),
         (training(replace(SMALL, data_set="cifar-fs")), "resnet8-w32-l2-cifarfs-s0"),
         (training(replace(SMALL, batch=64)), "resnet8-w32-l2-b64-s0"),
@@ -54,6 +72,15 @@ def training(setting=SMALL, seed=0, scale=CPU, recipe=None, shape=None, **more):
 )
 def test_names(made, name):
     assert made.name == name
+
+
+def test_a_dense_network_keeps_its_values():
+    """ℓ = 1 is the untouched network: the same training, binary winners or not."""
+    dense = BINARY.shape(group_size=1)
+    assert dense == SMALL.shape(group_size=1) and not dense.binary
+    assert BINARY.shape(group_size=2) == replace(SMALL.shape(group_size=2), binary=True)
+    assert BINARY.shape(group_sizes=(1, 1, 1, 1, 1, 1, 2)).binary
+    assert training(BINARY, shape=dense).name == "resnet8-w32-l1-s0"
 
 
 def test_full_scale_is_the_papers():
@@ -89,7 +116,8 @@ def test_every_field_of_a_recipe_changes_the_name():
 def test_what_a_label_tells_apart():
     other = {
         "network": "resnet20", "width": 16, "data_set": "cifar100", "recipe": "paper", "epochs": 11,
-        "batch": 64, "learning_rate": 0.03, "dense_sums": True, "order": "before",
+        "batch": 64, "learning_rate": 0.03, "dense_sums": True, "binary": True,
+        "order": "before",
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Setting)}
     labels = {replace(SMALL, **{key: value}).label for key, value in other.items()} | {SMALL.label}
@@ -115,6 +143,31 @@ def test_a_training_has_no_field_that_its_name_forgets():
     # These two belong to the scale: the validation images never change what is trained, and
     # `split` goes with `images` (a checkpoint of another number of images is refused).
     assert {field.name for field in fields(Training)} == known | {"held_out", "split"}
+
+
+COMMANDS = [line.strip() for line in PAGE.splitlines() if line.strip().startswith("torchrun ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_training_by_several_processes_is_the_same(command):
+    """The commands of the page: what `model.train` makes of them is what `--full` asks for."""
+    words = shlex.split(command)
+    options = train_options.parse(words[words.index("model.train") + 1 :])
+    (setting,) = [s for s in SCALES["full"].settings if s.network == options.network]
+    shape, recipe = train_options.shape_from(options), train_options.recipe_of(options)
+    asked = training(setting, options.seed, SCALES["full"])
+    assert options.name == asked.name and options.output == Path("runs/experiments/trainings")
+    assert (shape, recipe) == (asked.shape, asked.recipe)
+    assert (options.data_set, options.recipe) == (asked.data_set, asked.recipe_name)
+    assert asked.teacher is None is options.teacher and asked.images is None
+    assert asked.split == signature(read_training).parameters["validation"].default
+    assert not options.quick
+
+
+def test_the_page_has_such_a_command_for_each_network():
+    assert [shlex.split(c)[shlex.split(c).index("--network") + 1] for c in COMMANDS] == [
+        setting.network for setting in SCALES["full"].settings
+    ]
 
 
 def test_papers_tables_are_whole():

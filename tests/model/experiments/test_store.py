@@ -1,21 +1,22 @@
 """Trainings are made once, go on where they stopped, and say where they come from."""
 
 import json
-import subprocess
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 from rich.console import Console
 
+from model import cifar, train
 from model import trainer as training_loop
 from model.cifar import few_shot_classes
 from model.errors import UserError
 from model.experiments import store as module
-from model.experiments.origin import commit_of
 from model.experiments.scales import SCALES
 from model.experiments.session import show_progress
 from model.experiments.store import Store
+from tests.model.experiments.conftest import RECORDS
 
 QUIET = show_progress(Console(quiet=True))
 
@@ -226,22 +227,42 @@ def test_complete(store, monkeypatch):
     assert store.complete(wanted())
 
 
-def test_commit(tmp_path):
-    assert commit_of(tmp_path) == "unknown"
+def test_all_files_of_the_data_sets_are_checked_before_a_training(store, data, tmp_path):
+    """Those that are read after it too, and those of data sets that come later."""
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    store.check_data(["cifar10", "cifar100", "cifar-fs"])
+    (copy / "cifar-10-batches-bin" / "test_batch.bin").unlink()
+    (copy / "cifar-100-binary" / "test.bin").write_bytes(b"short")
+    damaged = opened(copy, store.folder)
+    damaged.check_data([])
+    for data_sets in (["cifar100"], ["cifar-fs"]):
+        with pytest.raises(UserError, match="CIFAR-100 file .*test.bin is truncated: 5 bytes"):
+            damaged.check_data(data_sets)
+    for use in (
+        lambda: damaged.check_data(["cifar10", "cifar100"]),
+        lambda: damaged.finish(wanted(epochs=1), QUIET),
+    ):
+        with pytest.raises(UserError, match="test_batch.bin is missing: get https"):
+            use()
+    assert not damaged.path(wanted(epochs=1)).exists()
 
-    def git(*words):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, text=True)
 
-    git("init", "-q")
-    assert commit_of(tmp_path) == "unknown"  # nothing committed
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "a.py").write_text("1")
-    git("add", ".")
-    git("commit", "-q", "-m", "first")
-    clean = commit_of(tmp_path)
-    assert len(clean) >= 7 and int(clean, 16) >= 0
-    (tmp_path / "model" / "a.py").write_text("2")
-    assert commit_of(tmp_path) == f"{clean} + changes"
-    (tmp_path / "inside").mkdir()
-    assert commit_of(tmp_path / "inside") == "unknown"
+def test_training_of_the_other_program(store, data, tmp_path, monkeypatch):
+    """Put into the folder with its sidecar, its origin is known and nothing is measured again."""
+    one = wanted(epochs=1, size=1, batch=RECORDS)
+    one = replace(one, images=None, held_out=None, shape=replace(one.shape, order="before"))
+    monkeypatch.setattr(
+        train, "read_training", lambda *which: cifar.read_training(*which, validation=RECORDS)
+    )
+    options = ["--network", one.network, "--width", str(one.width), "--group-size", "1"]
+    options += ["--recipe", "float", "--epochs", "1", "--batch", str(RECORDS), "--device", "cpu"]
+    folders = ["--data", str(data), "--output", str(store.folder)]
+    assert train.main([*options, *folders, "--name", one.name]) == 0
+    finished = store.finish(one, QUIET)
+    assert finished.facts()["command"].startswith("python -m model.train --network resnet8 ")
+    assert "unknown" not in (finished.facts()["commit"], finished.facts()["hardware"])
+    monkeypatch.setattr(module, "accuracy", lambda *_: pytest.fail("measured again"))
+    known = json.loads(store.path(one, ".json").read_text())["test"]
+    assert store.tested(finished, None)["accuracy"] == known["accuracy"]
+    assert known["images"] == RECORDS
