@@ -23,6 +23,7 @@ from firmware.ports import SIMULATED_SLOWNESS, open_serial
 from firmware.protocol import LABEL_BYTES, BootError, Command
 from hw.boards import find_board
 from hw.heads import DevicePlan
+from hw.soc.boot import SILENCE_BIT
 from model import nearest_mean, oracle
 from model.network import Classifier, Conv, Network, save
 from sim.board import start
@@ -308,11 +309,11 @@ class Session:
     def device(self) -> Device:
         return Device(self.link)
 
-    def listen(self, text: str, seconds: float = 240) -> None:
-        """Until the device says a line with this text."""
-        end = time.monotonic() + seconds
+    def listen(self, text: str) -> None:
+        """Until the device says a line with this text, or its watchdog has looked four times."""
+        end = self.board.status()["cycles"] + 4 * 2**SILENCE_BIT
         while not any(text in line for line in self.lines):
-            assert time.monotonic() < end, f"no {text!r} in {self.lines}"
+            assert self.board.status()["cycles"] < end, f"no {text!r} in {self.lines}"
             self.link.listen(0.01)
 
     def send(self, command: Command, argument: int = 0, data: bytes = b"") -> None:
