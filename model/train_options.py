@@ -80,7 +80,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--device", default="auto", choices=("auto", "cpu", "cuda"))
     add("--resume", action="store_true", help="go on from the checkpoint in the output folder")
     add("--compile", action="store_true", help="activations by torch.compile: on a GPU")
-    add("--quick", action="store_true", help="one epoch on 2,048 images: does it run?")
+    add("--quick", action="store_true", help="does it run? 2,048 images, 1 epoch unless --epochs")
     return parser.parse_args(arguments)
 
 
@@ -104,7 +104,7 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     }
     if options.teacher is None and (options.distil, options.distil_temperature) != (None, None):
         raise UserError("--distil and --distil-temperature need a --teacher")
-    if options.quick:
+    if options.quick and options.epochs is None:
         replaced["epochs"] = 1
     given = {key: value for key, value in replaced.items() if value is not None}
     return replace(RECIPES[options.recipe], **given)

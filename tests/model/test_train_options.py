@@ -1,8 +1,8 @@
-"""The command that is recorded with a network names no folder and no device."""
+"""The recorded command names no folder and no device; what --quick shortens."""
 
 import pytest
 
-from model.train_options import command_line
+from model.train_options import command_line, parse, recipe_of
 
 
 @pytest.mark.parametrize(
@@ -15,3 +15,8 @@ from model.train_options import command_line
 )
 def test_command(arguments, kept):
     assert command_line(arguments.split()) == f"python -m model.train {kept}"
+
+
+@pytest.mark.parametrize("arguments, epochs", [("--quick", 1), ("--quick --epochs 3", 3)])
+def test_quick_leaves_epochs_that_are_given(arguments, epochs):
+    assert recipe_of(parse(arguments.split())).epochs == epochs
