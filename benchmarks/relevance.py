@@ -17,7 +17,7 @@ from rich.table import Table
 from model import zoo
 from model.cifar import check_input, data_set_of, read_test
 from model.errors import Parser, UserError, run_cli
-from model.explain.attribution import Explanation, explain
+from model.explain.attribution import Explanation, explain, maps_of
 from model.network import Network
 from model.progress import progress_bar
 from model.prune import prune
@@ -34,7 +34,7 @@ def worth(explanation: Explanation, layer: int, draw: np.random.Generator) -> di
     """What each map [C] of convolution `layer` is worth, by each of `CRITERIA`."""
     tensor = explanation.network.tensors[layer + 1]
     records = explanation.records[layer + 1]
-    maps = np.arange(tensor.groups) * tensor.group_size + records.winner
+    maps = maps_of(records, tensor)
     return {
         "relevance": explanation.targets[-1].tensors[layer + 1].maps,
         "activity": np.bincount(maps.ravel(), records.value.ravel(), tensor.channels),

@@ -21,6 +21,7 @@ from model.recipe import Recipe
 from model.resnet import ResNet, Shape, Stage
 
 __all__ = [
+    "BATCH",
     "Trained",
     "check_same",
     "classify",
@@ -34,6 +35,7 @@ __all__ = [
     "write",
 ]
 
+BATCH = 500  # images at once, where a checkpoint's network is measured
 PARTS = ("configuration", "network", "optimisers", "history")
 
 

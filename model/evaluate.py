@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
-from .checkpoint import classify, is_checkpoint, open_trained
+from .checkpoint import BATCH, classify, is_checkpoint, open_trained
 from .errors import Parser, UserError, run_cli
 from .golden import differences
 from .network import Network
@@ -21,8 +21,6 @@ from .reference import logits
 from .show import open_network
 
 __all__ = ["accuracy", "main"]
-
-BATCH = 500  # images at once, through a network in torch
 
 
 def accuracy(

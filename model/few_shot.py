@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from model._torch import torch
-from model.checkpoint import Trained, is_checkpoint, open_trained
+from model.checkpoint import BATCH, Trained, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
@@ -46,7 +46,6 @@ __all__ = [
 
 VARIANTS = ("UN", "L2N", "CL2N")
 BLOCK = 500  # episodes at once
-BATCH = 500  # images at once, through a network in torch
 
 
 @dataclass(frozen=True)

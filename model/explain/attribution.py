@@ -29,7 +29,7 @@ import numpy as np
 from model import oracle
 from model.network import Network
 
-__all__ = ["Explanation", "Layer", "Target", "explain"]
+__all__ = ["Explanation", "Layer", "Target", "explain", "maps_of"]
 
 TOLERANCE = 1e-9  # of what is handed back, relative to all that is handed on
 
@@ -110,7 +110,7 @@ def _target(network, records, logits, kind, chosen, runner):
         weights = weights - last.weights.astype(np.int64)[runner]
         bias, total = bias - int(last.bias[runner]), total - int(logits[runner])
     source = network.tensors[last.source]
-    contributions = weights[_maps(records[last.source], source)] * records[last.source].value
+    contributions = weights[maps_of(records[last.source], source)] * records[last.source].value
     if bias + int(contributions.sum()) != total:
         raise RuntimeError(
             f"Contributions add up to {bias + int(contributions.sum())}, not to the {kind} {total}"
@@ -118,7 +118,7 @@ def _target(network, records, logits, kind, chosen, runner):
     return Target(kind, total, bias, contributions, _hand_back(network, records, contributions))
 
 
-def _maps(records, tensor):
+def maps_of(records, tensor):
     """Number of the map that each record is of: [H, W, G]."""
     return np.arange(tensor.groups) * tensor.group_size + records.winner
 
@@ -130,7 +130,7 @@ def _hand_back(network, records, contributions):
     batch = [oracle.Records(r.value[None], r.winner[None]) for r in records]
     dense = [oracle.expand(r, t.group_size)[0] for r, t in zip(batch, tensors, strict=True)]
     last = network.classifier.source
-    at = _maps(records[last], tensors[last])
+    at = maps_of(records[last], tensors[last])
     np.put_along_axis(relevance[last], at, contributions.astype(float), 2)
     kept = [0.0] * len(tensors)
     for index in reversed(range(len(network.convs))):
@@ -144,7 +144,11 @@ def _hand_back(network, records, contributions):
             raise RuntimeError(f"Relevance of {layer.name} does not add up: {lost:g} is lost")
     return tuple(
         Layer(
-            np.take_along_axis(part, _maps(r, t), 2), r.winner, part.sum(2), part.sum((0, 1)), bias
+            records=np.take_along_axis(part, maps_of(r, t), 2),
+            winners=r.winner,
+            pixels=part.sum(2),
+            maps=part.sum((0, 1)),
+            kept=bias,
         )
         for part, r, t, bias in zip(relevance, records, tensors, kept, strict=True)
     )
