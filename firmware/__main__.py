@@ -12,6 +12,7 @@ from rich.console import Console
 from firmware import commands, tables
 from firmware.messages import explain_boot_error
 from firmware.ports import connect, listen
+from firmware.versions import ignored_lesson
 from model import zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import load
@@ -119,7 +120,10 @@ def main(argv=None) -> int:
             device.require_ready()
             if device.info.boot_error:
                 _warn(explain_boot_error(device.info.boot_error))
+        if getattr(options, "few_shot", False):
+            _warn(ignored_lesson(device))
         answer, status = commands.COMMANDS[options.command](device, options)
+        _warn(answer.get("ignored_lesson"))
     if options.json:
         print(json.dumps(answer, indent=2))
     else:
@@ -170,8 +174,9 @@ def _monitor(options: argparse.Namespace) -> int:
     return 0
 
 
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+def _warn(text: str | None) -> None:
+    if text is not None:
+        print(f"warning: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from firmware.answers import Bench, Decision, Features, Info, Learned, SelfTest
 from firmware.frames import INFO_FIELDS, INFO_NAME_BYTES, Reply
 from firmware.link import Link, Request
-from firmware.messages import HARMLESS, explain_boot_error, explain_status
+from firmware.messages import FLASH_ANEW, HARMLESS, explain_status
 from firmware.protocol import (
     CLASSIFY_LEARNED,
     CLASSIFY_MORE,
@@ -17,6 +17,7 @@ from firmware.protocol import (
     Counter,
     Status,
 )
+from firmware.versions import compare, explain_boot
 from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError
@@ -71,8 +72,12 @@ class Device:
         # The version first: under another one, the rest may mean anything.
         if len(data) >= 4 and (version := _words(data[:4])[0]) != PROTOCOL_VERSION:
             raise DeviceError(
-                f"The device speaks version {version} of the protocol, this program version "
-                f"{PROTOCOL_VERSION}: flash the board with this version of the project"
+                compare(
+                    "The board's firmware speaks protocol version",
+                    version,
+                    PROTOCOL_VERSION,
+                    older=FLASH_ANEW,
+                )
             )
         count = 4 * len(INFO_FIELDS)
         _check_length(Command.INFO, data, count + INFO_NAME_BYTES)
@@ -82,9 +87,13 @@ class Device:
         )
         if self.info.map_version >> 16 != REGISTER_MAP.version >> 16:
             raise DeviceError(
-                f"The device has register map {version_text(self.info.map_version)}, this program "
-                f"needs {version_text(REGISTER_MAP.version)}: flash the board with this version of "
-                "the project"
+                compare(
+                    "The board's bitstream has register map",
+                    self.info.map_version,
+                    REGISTER_MAP.version,
+                    older=FLASH_ANEW,
+                    text=version_text,
+                )
             )
         if not self.info.clock_hz:
             raise DeviceError("The device tells a clock of 0 Hz")
@@ -93,9 +102,7 @@ class Device:
     def require_ready(self) -> None:
         """Raise `DeviceError`, which says what would help, if the device has a boot error."""
         if not self.info.ready:
-            raise DeviceError(
-                f"The device does not classify: {explain_boot_error(self.info.boot_error)}"
-            )
+            raise DeviceError(f"The device does not classify: {explain_boot(self)}")
 
     def require_network(self, sha256: str | None, name: str) -> None:
         """Raise `DeviceError` if the device's network is another file than that of this hash."""

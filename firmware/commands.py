@@ -9,8 +9,9 @@ from typing import Any
 from rich.progress import Progress
 
 from firmware.client import Device, DeviceError, encode_label
-from firmware.messages import boot_error_name, explain_boot_error
+from firmware.messages import boot_error_name
 from firmware.pictures import find_pictures, read_picture
+from firmware.versions import explain_boot, ignored_lesson
 from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError, nearest
@@ -63,7 +64,7 @@ def info(device: Device, options: Namespace) -> Answer:
         "boot": {
             "copy": told.boot_copy,
             "error": boot_error_name(told.boot_error),
-            "text": explain_boot_error(told.boot_error),
+            "text": explain_boot(device),
         },
         "self_test": {"equal": told.selftest_equal, "vectors": told.selftest_vectors},
         "network": {
@@ -74,6 +75,7 @@ def info(device: Device, options: Namespace) -> Answer:
             "features": told.features,
         },
         "learned": device.class_names(learned=True) if told.ready else [],
+        "ignored_lesson": ignored_lesson(device),
         "max_learned": told.max_learned,
         "frame_cycles": told.frame_cycles,
         "demo_images": told.demo,
@@ -172,6 +174,7 @@ def learn(device: Device, options: Namespace) -> Answer:
     """Pictures of a label, learned and saved."""
     _require_features(device)
     pictures = _read(device, options.images)
+    ignored = ignored_lesson(device)
     learned = []
     with _bar(len(pictures)) as bar:
         task = bar.add_task(f"Learning {options.label}", total=len(pictures))
@@ -185,6 +188,7 @@ def learn(device: Device, options: Namespace) -> Answer:
         "images": len(pictures),
         "images_in_all": learned[-1].images,
         "learned": device.class_names(learned=True),
+        "ignored_lesson": ignored,
     }, 0
 
 

@@ -17,7 +17,6 @@ from firmware.flash_parse import (
     FlashImage,
     FlashImageError,
     Part,
-    capability_crc,
     parse,
     target,
 )
@@ -35,6 +34,7 @@ from firmware.layout import (
     Section,
 )
 from firmware.protocol import LABEL_BYTES
+from firmware.versions import capability_crc
 from hw.capability import Capability
 from hw.heads import DevicePlan, make_device_plan
 from hw.regmap import REGISTER_MAP

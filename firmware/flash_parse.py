@@ -11,10 +11,8 @@ from firmware.layout import (
     BITSTREAM_BYTES,
     BOOT_BYTES,
     DIRECTORY,
-    DIRECTORY_BYTES,
     DIRECTORY_WORDS,
     ENTRY_WORDS,
-    FORMAT_VERSION,
     LEARNED_BYTES,
     LEARNED_SLOTS,
     MAGIC,
@@ -24,13 +22,12 @@ from firmware.layout import (
     Section,
 )
 from firmware.protocol import LABEL_BYTES, MAX_LEARNED
-from hw.bus.registers import version_text
+from firmware.versions import FlashImageError, check_versions, sound_directory
 from hw.capability import Capability
 from hw.engine.layout import ENTRY_WORDS as LAYER_WORDS
-from hw.regmap import REGISTER_MAP, capability_words
+from hw.regmap import REGISTER_MAP
 from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES
 from hw.soc.stream import COUNT_BITS
-from model.errors import UserError
 
 __all__ = [
     "ERASED",
@@ -38,7 +35,6 @@ __all__ = [
     "FlashImage",
     "FlashImageError",
     "Part",
-    "capability_crc",
     "parse",
     "target",
 ]
@@ -55,16 +51,6 @@ _WINDOWS = {Section.WEIGHTS: "WEIGHTS", Section.PARAMETERS: "PARAMETERS", Sectio
 def target(section: Section) -> int:
     """Byte address on the bus that a section is copied to; 0: none."""
     return REGISTER_MAP.window(_WINDOWS[section]).base if section in _WINDOWS else 0
-
-
-def capability_crc(capability: Capability) -> int:
-    """CRC-32 of the registers ARRAY to LOGIT_WORDS, as the device with it has them."""
-    words = list(capability_words(capability).values())
-    return zlib.crc32(struct.pack(f"<{len(words)}I", *words))
-
-
-class FlashImageError(UserError):
-    """A flash image that is not sound. The text says which part is wrong, and how."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +114,7 @@ def parse(data: bytes, capability: Capability | None = None) -> FlashImage:
     With a capability, the image must be made for it. Raises `FlashImageError` for the first thing
     that is wrong.
     """
-    directory, entries = _read_directory(data)
-    if capability is not None:
-        _check(
-            directory["capability_crc"] == capability_crc(capability),
-            "The flash image was made for hardware of another capability",
-        )
+    directory, entries = _read_directory(data, capability)
     sections = {}
     end = SECTIONS
     for number, (kind, offset, size, crc, address) in enumerate(entries):
@@ -188,34 +169,24 @@ def _check(condition, text):
         raise FlashImageError(text)
 
 
-def _read_directory(data):
+def _read_directory(data, capability):
     _check(
         len(data) >= SECTIONS,
         f"The flash image is truncated: it has {len(data)} bytes, its network begins at "
         f"{SECTIONS:#x}",
     )
-    block = data[DIRECTORY : DIRECTORY + DIRECTORY_BYTES]
-    magic, version, size = struct.unpack_from("<3I", block)
     _check(
-        magic == MAGIC,
+        struct.unpack_from("<I", data, DIRECTORY) == (MAGIC,),
         f"No directory at {DIRECTORY:#x}: this is no flash image, or the flash is erased",
     )
-    _check(
-        version == FORMAT_VERSION,
-        f"The flash image has format version {version}, this program knows {FORMAT_VERSION}",
-    )
+    check_versions(data, capability)
+    words = sound_directory(data)
     count = len(DIRECTORY_WORDS) + len(ENTRY_WORDS) * len(Section) + 1
     _check(
-        size == 4 * count and zlib.crc32(block[: size - 4]) == _last_word(block[:size]),
+        words is not None and len(words) == count,
         "The directory is damaged: its CRC-32 or its size is wrong",
     )
-    words = struct.unpack_from(f"<{count}I", block)
     directory = dict(zip(DIRECTORY_WORDS, words, strict=False))
-    _check(
-        directory["map_version"] == REGISTER_MAP.version,
-        f"The flash image was made for register map {version_text(directory['map_version'])}, this "
-        f"program's is {version_text(REGISTER_MAP.version)}",
-    )
     _check(
         directory["sections"] == len(Section),
         f"The directory has {directory['sections']} sections, not {len(Section)}",

@@ -18,7 +18,7 @@ from firmware.pictures import STANDARD_INPUT, find_pictures, read_picture
 from firmware.ports import MEND_USB
 from hw.boards import BOARDS, Board, find_board
 from hw.build import build, prepare
-from hw.regmap import REGISTER_MAP
+from hw.flow import design_sha256
 from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model import zoo
@@ -110,18 +110,16 @@ def bitstream(
 
 
 def _is_current(board: Board, folder: Path) -> bool:
-    """Whether the folder holds a build of this register map, capability and clock."""
+    """Whether the folder holds a build of this very design: of this version, capability and clock,
+    whatever numbers may have been left as they were."""
     try:
         report = json.loads((folder / "report.json").read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    expected = {
-        "map_version": REGISTER_MAP.version,
-        "capability": asdict(board.capability),
-        "clock_mhz": board.default_clock_mhz,
-    }
-    found = {name: report.get(name) for name in expected} if isinstance(report, dict) else {}
-    return found == expected and (folder / "top.bin").is_file()
+    found = report.get("design_sha256") if isinstance(report, dict) else None
+    if found is None or not (folder / "top.bin").is_file():
+        return False
+    return found == design_sha256(board, board.make_top(board.capability, board.default_clock_mhz))
 
 
 def make_image(

@@ -20,11 +20,14 @@ __all__ = [
     "LEARNED_BYTES",
     "LEARNED_MAGIC",
     "LEARNED_SLOTS",
+    "LEARNED_VERSION",
+    "LEARNED_WORDS",
     "MAGIC",
     "SECTIONS",
     "SECTOR_BYTES",
     "Head",
     "Section",
+    "learned_version",
 ]
 
 SECTOR_BYTES = 4096
@@ -51,11 +54,36 @@ MAGIC = 0x464E_5344
 """DSNF, of the directory."""
 
 FORMAT_VERSION = 1
+"""Of everything that this module says, but for the slots' content. Under every number the directory
+begins with magic, version and its bytes, and ends with their CRC-32."""
 
-LEARNED_MAGIC = 0x4C4E_5344
-"""DSNL, of a slot of learned classes: magic, sequence number, first two words of the network's
-hash, number of classes, number of features; for each class its label (16 bytes), its number of
-images, its sums (u32 a feature); the CRC-32 of all before."""
+LEARNED_VERSION = 1
+"""Of a slot's layout, and of what features and sums mean."""
+
+_FIRST_LEARNED_MAGIC, _LEARNED_VERSIONS = 0x4C4E_5344, 15
+
+LEARNED_MAGIC = _FIRST_LEARNED_MAGIC + (LEARNED_VERSION - 1 << 24)
+"""Of a slot of learned classes: DSN and a letter, L for version 1, M for version 2, up to Z. So
+firmware knows no slot but those of its own version."""
+
+LEARNED_WORDS = (
+    "magic",
+    "sequence",  # of two sound slots, the one of the larger number counts
+    "network_hash0",  # as in the directory
+    "network_hash1",
+    "classes",
+    "features",
+)
+"""A slot's first words; for each class its label (16 bytes), its number of images, its sums (u32 a
+feature) follow, then the CRC-32 of all before."""
+
+
+def learned_version(magic: int) -> int | None:
+    """The version of a slot that begins with this word; None: it is no slot."""
+    version = (magic - _FIRST_LEARNED_MAGIC >> 24) + 1
+    rest = magic - _FIRST_LEARNED_MAGIC & 0xFF_FFFF
+    return version if rest == 0 and 1 <= version <= _LEARNED_VERSIONS else None
+
 
 DIRECTORY_WORDS = (
     "magic",

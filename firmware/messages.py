@@ -1,10 +1,23 @@
 """What a device's statuses and boot errors mean to people, and what would mend them."""
 
 from firmware.protocol import BootError, Status
+from model.network import RENEW_PROGRAM
 
-__all__ = ["HARMLESS", "boot_error_name", "explain_boot_error", "explain_status"]
+__all__ = [
+    "FLASH_ANEW",
+    "HARMLESS",
+    "IMAGE_ANEW",
+    "RENEW_PROGRAM",
+    "boot_error_name",
+    "explain_boot_error",
+    "explain_status",
+]
 
-FLASH_ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
+_FLASH = "`python -m firmware flash --board icebreaker"
+
+FLASH_ANEW = f"flash the board anew with {_FLASH}`"
+
+IMAGE_ANEW = f"make it anew with {_FLASH} --image-only`"
 
 HARMLESS = frozenset({BootError.NONE, BootError.FIRMWARE_COPY, BootError.DEMO})
 """With these the device serves every request."""

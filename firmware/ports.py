@@ -252,8 +252,10 @@ def _simulated(flash: Path | None) -> Iterator[str]:
             f"No flash image {flash} for the simulated board: make one with `python -m firmware "
             f"flash --board {_BOARD.name} --image-only`"
         )
-    from sim.board import start
+    from firmware.versions import check_versions
+    from sim.board import check_flash, start
 
+    check_versions(check_flash(flash), _BOARD.capability, what=f"Flash image {flash}")
     # In place: what it learns is there the next time. It starts when the port is opened.
     with start(flash, in_place=True, wait=True, progress=_say) as board:
         yield str(board.port)

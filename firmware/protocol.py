@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 PROTOCOL_VERSION = 1
+"""Of commands, replies, their words and numbers. Under every number, frames are as
+`firmware.frames` has them, INFO is command 1 and answered with status 0, the first word of the
+answer is this number, and `!` is the hardware's alarm: so that every host can tell."""
 
 REPLY = 0x80
 """Set in the command byte of a reply."""

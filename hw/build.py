@@ -129,7 +129,7 @@ def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_
     work.logs.mkdir()
     with stages("rtl", "Generating RTL and Verilog"):
         top = job.board.make_top(job.capability, job.clock_mhz)
-        flow.elaborate(job.board, top, work)
+        design = flow.elaborate(job.board, top, work)
         flow.to_verilog(tools, work)
     verification = None
     if skip_verification:
@@ -155,6 +155,7 @@ def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_
             versions["verilator"] = tools.version("verilator")
         report = make_report(
             job.plan_report,
+            design=design,
             layout=layout,
             verification=verification,
             seconds=stages.seconds,

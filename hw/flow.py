@@ -4,8 +4,10 @@ Every step reads and writes files of fixed names in one folder and runs its tool
 so that no output depends on where the folder lies: same design, same seed, same bitstream.
 """
 
+import hashlib
 import json
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ __all__ = [
     "Layout",
     "PathStep",
     "Workspace",
+    "design_sha256",
     "elaborate",
     "pack",
     "place_and_route",
@@ -127,10 +130,13 @@ class Layout:
         return self.fmax_mhz >= self.constraint_mhz
 
 
-def elaborate(board: Board, top: Any, work: Workspace) -> None:
+def elaborate(board: Board, top: Any, work: Workspace) -> str:
     """Write the design as RTLIL (`top.il`) and its pins and clocks (`top.pcf`).
 
     Source positions are left out: they would make the result depend on where the code lies.
+
+    Returns the SHA-256 of all that was written: two bitstreams of one digest are the same hardware,
+    and nothing of it changes without another digest.
     """
     plan = board.platform().prepare(top, "top", emit_src=False)
     for path in verilog_files():
@@ -138,6 +144,16 @@ def elaborate(board: Board, top: Any, work: Workspace) -> None:
     for name in ("top.il", "top.pcf"):
         text = plan.files[name]
         (work.directory / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    digest = hashlib.sha256()
+    for name in (*sorted(path.name for path in verilog_files()), "top.il", "top.pcf"):
+        digest.update(hashlib.sha256((work.directory / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def design_sha256(board: Board, top: Any) -> str:
+    """What `elaborate` returns for a design, of which nothing is kept. Takes about a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        return elaborate(board, top, Workspace(directory=Path(folder)))
 
 
 def to_verilog(tools: Toolchain, work: Workspace) -> float:

@@ -93,14 +93,17 @@ def make_plan_report(
 def make_report(
     plan_report: Mapping[str, Any],
     *,
+    design: str,
     layout: Layout,
     verification: Any | None,
     seconds: Mapping[str, float],
     tools: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The whole `report.json`. ``verification`` is None if it was skipped."""
+    """The whole `report.json`. ``design`` is what `hw.flow.elaborate` returned; ``verification`` is
+    None if it was skipped."""
     return {
         **plan_report,
+        "design_sha256": design,
         "fmax_mhz": round(layout.fmax_mhz, 3),
         "cycles_rtl": None if verification is None else verification.cycles,
         "verified": 0 if verification is None else verification.frames,

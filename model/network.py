@@ -22,6 +22,7 @@ from . import files
 from .errors import UserError, nearest
 
 __all__ = [
+    "RENEW_PROGRAM",
     "Classifier",
     "Conv",
     "Golden",
@@ -40,6 +41,9 @@ __all__ = [
 
 MAGIC = b"DHAM\r\n\x1a\n"
 FORMAT_VERSION = 1
+
+RENEW_PROGRAM = "renew this program with `pip install -U decisivenets`"
+"""What to do where anything that has a version is newer than this program."""
 ORDERS = ("after", "before")
 # The widest accumulator that any reader must support; a network beyond it is refused.
 MAX_ACCUMULATOR_BITS = 32
@@ -638,8 +642,7 @@ def _decode(data):
     version, length = struct.unpack_from("<II", data, len(MAGIC))
     _check(
         version <= FORMAT_VERSION,
-        f"format version {version} is newer than this program's {FORMAT_VERSION}; "
-        "update the program",
+        f"format version {version} is newer than this program's {FORMAT_VERSION}: " + RENEW_PROGRAM,
     )
     _check(version == FORMAT_VERSION, f"format version {version} is not known")
     start = len(MAGIC) + 8

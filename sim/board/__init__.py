@@ -3,6 +3,6 @@
 `python -m sim.board` for people; `start` for tests and for the host tool's `--port sim`.
 """
 
-from sim.board.board import Board, start
+from sim.board.board import Board, check_flash, start
 
-__all__ = ["Board", "start"]
+__all__ = ["Board", "check_flash", "start"]

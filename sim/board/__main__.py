@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from firmware.versions import check_versions
 from hw.boards import BOARDS, find_board
 from model.errors import Parser, UserError, run_cli
 from model.files import check_output, write
@@ -117,7 +118,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     options = _parser().parse_args(argv)
     _check(options)
     if options.flash is not None:
-        check_flash(options.flash)
+        # Firmware of another version would hang, or worse, on this version's hardware.
+        capability = find_board(options.board).capability
+        check_versions(check_flash(options.flash), capability, what=f"Flash {options.flash}")
     program = compile_board(
         find_board(options.board),
         clock_mhz=options.clock,

@@ -4,13 +4,16 @@ import pytest
 
 from firmware.client import Device, DeviceError, encode_label
 from firmware.link import Link
-from firmware.protocol import BootError, Command, Counter, Status
+from firmware.protocol import PROTOCOL_VERSION, BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 
 ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
+RENEW = "renew this program with `pip install -U decisivenets`"
+MAP = REGISTER_MAP.version
+MAJOR = MAP >> 16
 
 
 def opened(fake_device):
@@ -42,10 +45,14 @@ def test_our_version_is_the_fakes():
 
 
 @pytest.mark.parametrize("wrong, text", [
-    ({"protocol": 2}, "The device speaks version 2 of the protocol, this program version 1: flash "
-     "the board with this version of the project"),
-    ({"map_version": 0x3_0001}, "The device has register map 3.1, this program needs 2.0: flash "
-     "the board with this version of the project"),
+    ({"protocol": 0}, f"The board's firmware speaks protocol version 0, older than this program's "
+     f"{PROTOCOL_VERSION}: {ANEW}"),
+    ({"protocol": 0xFFFF_FFFF}, "The board's firmware speaks protocol version 4294967295, newer "
+     f"than this program's {PROTOCOL_VERSION}: {RENEW}"),
+    ({"map_version": MAP - (1 << 16)}, f"The board's bitstream has register map {MAJOR - 1}.0, "
+     f"older than this program's {MAJOR}.0: {ANEW}"),
+    ({"map_version": MAP + 0x1_0001}, f"The board's bitstream has register map {MAJOR + 1}.1, "
+     f"newer than this program's {MAJOR}.0: {RENEW}"),
 ])  # fmt: skip
 def test_other_versions(wrong, text):
     with fails(text):

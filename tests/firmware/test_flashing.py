@@ -18,6 +18,7 @@ from firmware.compile import Firmware
 from firmware.flash_image import parse
 from firmware.ports import MEND_USB
 from hw.boards import BOARDS
+from hw.flow import design_sha256
 from hw.regmap import REGISTER_MAP
 from hw.staging import Stages
 from hw.tools import Toolchain
@@ -28,11 +29,8 @@ from model.network import load
 BOARD = BOARDS["icebreaker"]
 BITSTREAM = b"\xff\0\0\xff\x7e\xaa\x99\x7e".ljust(104_090, b"\x5a")
 COPY = bytes(range(1, 256)) * 20
-REPORT = {
-    "map_version": REGISTER_MAP.version,
-    "capability": asdict(BOARD.capability),
-    "clock_mhz": 36.0,
-}
+DESIGN = design_sha256(BOARD, BOARD.make_top(BOARD.capability, 36.0))
+REPORT = {"design_sha256": DESIGN}
 
 
 def fails(text):
@@ -183,12 +181,15 @@ def test_bad_input(arguments, text, place):
 
 
 @pytest.mark.parametrize("change", [
-    None, {"map_version": 1}, {"capability": {}}, {"clock_mhz": 30.0}, "no report", "no top",
+    None, {"design_sha256": "2b" * 32}, "before there were digests", "no report", "no top",
     "no json", "a list",
 ])  # fmt: skip
 def test_bitstream_is_built_if_it_is_of_another_version(change, built, monkeypatch):
     if isinstance(change, dict):
         (built / "report.json").write_text(json.dumps(REPORT | change))
+    elif change == "before there were digests":
+        old = {"map_version": REGISTER_MAP.version, "capability": asdict(BOARD.capability)}
+        (built / "report.json").write_text(json.dumps(old | {"clock_mhz": 36.0}))
     elif change == "no report":
         (built / "report.json").unlink()
     elif change == "no top":

@@ -5,6 +5,7 @@ import re
 import sys
 import types
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import serial
@@ -236,7 +237,9 @@ def test_alarm_ends_the_search(opened):
 
 def test_another_protocol_ends_the_search(opened):
     made = opened(FakeDevice(protocol=9))
-    with pytest.raises(UserError, match="^The device speaks version 9"):
+    with pytest.raises(
+        UserError, match="^The board's firmware speaks protocol version 9, newer than"
+    ):
         with connect("fake", timeout=0.02):
             pass
     assert len(made) == 1 and made[0].closed
@@ -260,7 +263,8 @@ def test_simulated_board(violations, said, monkeypatch, tmp_path, capsys):
             yield types.SimpleNamespace(port=name, violations=violations)
             events.append("end")
 
-    monkeypatch.setitem(sys.modules, "sim.board", types.SimpleNamespace(start=start))
+    board = types.SimpleNamespace(start=start, check_flash=Path.read_bytes)
+    monkeypatch.setitem(sys.modules, "sim.board", board)
     image = tmp_path / "flash.bin"
     image.touch()
     with connect("sim", flash=image) as device:

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from rich.console import Console
 
 from hw import build, flow
 from hw.boards import Board
+from hw.soc import boot
 from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model.errors import UserError
@@ -135,6 +137,7 @@ def test_whole_build(run, tmp_path, network_file):
     assert report["network"]["top1"] == 85.5
     assert report["clock_mhz"] == 12
     assert report["fmax_mhz"] > 12
+    assert len(report["design_sha256"]) == 64
     assert report["cycles_predicted"] == report["cycles_rtl"] == CYCLES
     assert report["verified"] == 4
     assert report["inferences_per_second"] == pytest.approx(12e6 / CYCLES)
@@ -238,6 +241,22 @@ def test_same_seed_same_bitstream(tmp_path):
     first = bitstream("a", 1)
     assert first == bitstream("a-folder-with-a-longer-name", 1)
     assert first != bitstream("b", 2)
+
+
+def test_digest_of_a_design(monkeypatch):
+    """The same for the same hardware; another one for whatever else, with no version number
+    changed: a bit of the watchdog, the clock, the engine."""
+    board = build.find_board("icebreaker")
+
+    def digest(clock_mhz=36.0, **changes):
+        capability = replace(board.capability, **changes)
+        return flow.design_sha256(board, board.make_top(capability, clock_mhz))
+
+    ours = digest()
+    others = {digest(), digest(30.0), digest(layer_entries=board.capability.layer_entries // 2)}
+    monkeypatch.setattr(boot, "SILENCE_BIT", boot.SILENCE_BIT - 1)
+    others.add(digest())
+    assert ours in others and len(others) == 4
 
 
 def test_design_that_is_too_large(tmp_path):

@@ -70,6 +70,7 @@ def report(*, verified: bool = True, name: str = "resnet8") -> dict:
     )
     return make_report(
         first,
+        design="2b" * 32,
         layout=layout,
         verification=SimpleNamespace(frames=4, cycles=90_000) if verified else None,
         seconds={"synthesis": 12.3456},
@@ -82,6 +83,7 @@ def test_stable_keys():
     assert made["network"]["name"] == "resnet8"
     assert made["network"]["top1"] == 85.4
     assert made["network"]["sha256"] == SHA256
+    assert made["design_sha256"] == "2b" * 32
     assert made["clock_mhz"] == 36.0
     assert made["fmax_mhz"] == 38.123
     assert made["cycles_predicted"] == made["cycles_rtl"] == 90_000

@@ -446,7 +446,10 @@ def test_foreign_file(data, tmp_path):
 
 def test_newer_file(content, tmp_path):
     data = content[:8] + struct.pack("<I", 2) + content[12:]
-    expected = "format version 2 is newer than this program's 1; update the program"
+    expected = (
+        "format version 2 is newer than this program's 1: renew this program with "
+        "`pip install -U decisivenets`"
+    )
     assert refused(data, tmp_path) == expected
 
 
