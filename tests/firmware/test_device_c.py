@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from firmware.frames import INFO_FIELDS
 from firmware.header import FIRMWARE_VERSION
-from firmware.layout import DIRECTORY, DIRECTORY_WORDS, LEARNED_MAGIC, LEARNED_SLOTS, Section
+from firmware.layout import (
+    DIRECTORY,
+    DIRECTORY_WORDS,
+    FORMAT_VERSION,
+    LEARNED_MAGIC,
+    LEARNED_SLOTS,
+    Section,
+)
 from firmware.protocol import BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
 from hw.soc.memory import FLASH_BASE
@@ -164,7 +171,7 @@ def test_erased_flash(device):
 @pytest.mark.parametrize(
     "changes, error",
     [
-        ({"format_version": 2}, BootError.FORMAT),
+        ({"format_version": FORMAT_VERSION + 1}, BootError.FORMAT),
         ({"map_version": 0x10000}, BootError.HARDWARE),
         ({"capability_crc": 1}, BootError.HARDWARE),
         ({"image_bytes": 0}, BootError.DIRECTORY),

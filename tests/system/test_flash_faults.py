@@ -367,7 +367,7 @@ def test_other_versions(board, network, image, changes, error):
 def test_newer_format_with_a_longer_directory(board, network, image):
     """It is known by its version, whatever else it says."""
     words = [*struct.unpack_from("<75I", image, DIRECTORY), 7, 8, 9]
-    words[DIRECTORY_WORDS.index("format_version")] = 2
+    words[DIRECTORY_WORDS.index("format_version")] = FORMAT_VERSION + 1
     words[DIRECTORY_WORDS.index("bytes")] = 4 * (len(words) + 1)
     body = struct.pack(f"<{len(words)}I", *words)
     body += zlib.crc32(body).to_bytes(4, "little")
