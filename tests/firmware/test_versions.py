@@ -432,9 +432,9 @@ number, and none is changed: those are out in the world."""
 def test_no_meaning_changes_without_its_number(kind):
     number, description = covers()[kind]
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:16]
-    recorded = RECORDED[kind].get(number)
-    assert recorded == digest, (
+    assert number in RECORDED[kind], f'{kind} is new: record {number:#x}: "{digest}"'
+    assert RECORDED[kind][number] == digest, (
         f"what {kind} covers has changed: keep what it meant (tests/firmware/versions/README.md), "
-        f'raise {kind}, and record {number:#x}: "{digest}"'
+        f'raise it, and record the new number with "{digest}"'
     )
     assert max(RECORDED[kind]) == number
