@@ -129,7 +129,10 @@ def _of_folder(folder: Path, recursive: bool) -> list[Path]:
     readable = set(formats())
     suffixes = {suffix for suffix, one in Image.registered_extensions().items() if one in readable}
     passed = _PassedOver()
-    pictures = list(_walk(folder, folder, suffixes, recursive, passed, set()))
+    try:
+        pictures = list(_walk(folder, folder, suffixes, recursive, passed, set()))
+    except RecursionError:
+        raise UserError(f"Folder {shown(folder)} has too many folders within folders") from None
     if not pictures:
         besides = f", only {passed}" if str(passed) else ""
         raise UserError(f"No picture in folder {shown(folder)}{besides}")

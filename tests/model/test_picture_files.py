@@ -1,6 +1,7 @@
 import io
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -80,6 +81,18 @@ def test_links(folder, tmp_path, capsys):
     assert "9 other entries" in capsys.readouterr().err
     (tmp_path / "link").symlink_to(elsewhere)
     assert find_pictures([tmp_path / "link"]) == [tmp_path / "link" / "z.png"]
+
+
+def test_too_many_folders_within_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(sys.getrecursionlimit()):
+        os.mkdir("a")
+        os.chdir("a")
+    monkeypatch.chdir(tmp_path)
+    with fails("Folder . has too many folders within folders"):
+        find_pictures(["."], recursive=True)
+    # By its parts: the whole is too deep for pytest to remove.
+    subprocess.run(["rm", "-r", "a"], check=True)
 
 
 def test_a_pipe_in_a_folder_is_passed_over_and_one_that_is_named_is_read(tmp_path, capsys):
