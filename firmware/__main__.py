@@ -16,6 +16,7 @@ from firmware.versions import ignored_lesson
 from model import zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import load
+from model.pictures import add_picture_options
 
 __all__ = ["main"]
 
@@ -58,11 +59,13 @@ def _parser() -> Parser:
     def add_images(command: argparse.ArgumentParser) -> None:
         text = "picture, folder of pictures, or - for standard input"
         command.add_argument("images", nargs="+", metavar="IMAGE", help=text)
+        add_picture_options(command)
 
     command = add("flash", "write everything to a board's flash; builds what is missing")
     command.add_argument("--board", default="icebreaker", help="default: %(default)s")
     command.add_argument("--images", nargs="+", metavar="FILE", dest="demo", default=[],
                          help="pictures or folders for the stand-alone mode")  # fmt: skip
+    add_picture_options(command)
     command.add_argument("--image-only", action="store_true", help="stop before the cable")
     command.add_argument("--output", metavar="FILE", help="the flash image; default: "
                          "build/BOARD/flash.bin")  # fmt: skip

@@ -2,19 +2,18 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
 
 from firmware.client import Device, DeviceError, encode_label
 from firmware.messages import boot_error_name
-from firmware.pictures import find_pictures, read_picture
 from firmware.versions import explain_boot, ignored_lesson
 from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError, nearest
+from model.picture_files import find_pictures, shown
+from model.pictures import PictureOptions, read_picture
 from model.progress import progress_bar
 
 __all__ = ["COMMANDS", "NEED_NETWORK", "Answer", "parse_address", "prepare"]
@@ -28,7 +27,8 @@ _BENCH_CHUNK = 50  # frames of one request, so that the bar moves
 def prepare(options: Namespace) -> None:
     """Everything that can be found wrong without a device; fills in the options' values."""
     if getattr(options, "images", None) is not None:
-        options.images = find_pictures(options.images)
+        options.pictures = PictureOptions.of(options)
+        options.images = find_pictures(options.images, recursive=options.pictures.recursive)
     if options.command == "learn":
         encode_label(options.label)
     elif options.command == "forget":
@@ -86,7 +86,7 @@ def info(device: Device, options: Namespace) -> Answer:
 
 def classify(device: Device, options: Namespace) -> Answer:
     """The decision on each picture."""
-    pictures = _read(device, options.images)
+    pictures = _read(device, options)
     names = device.class_names(learned=options.few_shot)
     images = []
     decisions = device.classify(pictures, learned=options.few_shot)
@@ -102,7 +102,7 @@ def classify(device: Device, options: Namespace) -> Answer:
                     f"{len(names)}"
                 )
             images.append({
-                "file": str(path),
+                "file": shown(path),
                 "class": result.decision,
                 "name": names[result.decision],
                 "logits": result.logits,
@@ -116,10 +116,10 @@ def classify(device: Device, options: Namespace) -> Answer:
 
 def features(device: Device, options: Namespace) -> Answer:
     """The features of each picture, as learning sees them."""
-    pictures = _read(device, options.images)
+    pictures = _read(device, options)
     _require_features(device)
     images = [
-        {"file": str(path), "features": result.features, "cycles": result.cycles}
+        {"file": shown(path), "features": result.features, "cycles": result.cycles}
         for path, result in zip(options.images, device.features(pictures), strict=True)
     ]
     return {**_device(device), "images": images}, 0
@@ -173,7 +173,7 @@ def self_test(device: Device, options: Namespace) -> Answer:
 def learn(device: Device, options: Namespace) -> Answer:
     """Pictures of a label, learned and saved."""
     _require_features(device)
-    pictures = _read(device, options.images)
+    pictures = _read(device, options)
     ignored = ignored_lesson(device)
     learned = []
     with _bar(len(pictures)) as bar:
@@ -292,9 +292,13 @@ def _positive(name: str, value: float) -> None:
         raise UserError(f"{name} must be positive, not {value}")
 
 
-def _read(device: Device, paths: Iterable[Path]) -> list[bytes]:
+def _read(device: Device, options: Namespace) -> list[bytes]:
     """All pictures, before the first one is sent."""
-    return [read_picture(path, input_shape=device.info.image_shape) for path in paths]
+    shape = device.info.image_shape
+    return [
+        read_picture(path, input_shape=shape, options=options.pictures).tobytes()
+        for path in options.images
+    ]
 
 
 def _require_features(device: Device) -> None:

@@ -14,7 +14,6 @@ from rich.console import Console
 from firmware import compile as compiler
 from firmware.drawings import drawings
 from firmware.flash_image import FlashImage, make_flash_image
-from firmware.pictures import STANDARD_INPUT, find_pictures, read_picture
 from firmware.ports import MEND_USB
 from hw.boards import BOARDS, Board, find_board
 from hw.build import build, prepare
@@ -25,6 +24,8 @@ from model import zoo
 from model.errors import UserError
 from model.files import check_output, write
 from model.network import Network, load
+from model.picture_files import STANDARD_INPUT, find_pictures, shown
+from model.pictures import PictureOptions, read_picture
 
 __all__ = ["bitstream", "explain_cable", "make_image", "run", "simulated_image", "write_to_board"]
 
@@ -61,10 +62,12 @@ def run(options: Namespace) -> int:
     if options.output is None:
         folder.mkdir(parents=True, exist_ok=True)
     output = check_output(options.output or folder / "flash.bin", "--output", keep=network_path)
-    paths = find_pictures(options.demo)
+    how = PictureOptions.of(options)
+    paths = find_pictures(options.demo, recursive=how.recursive)
     if STANDARD_INPUT in paths:
         raise UserError("--images takes files and folders, not standard input")
-    demo = [read_picture(path, input_shape=network.input_shape) for path in paths]
+    shape = network.input_shape
+    demo = [read_picture(path, input_shape=shape, options=how).tobytes() for path in paths]
     stages = Stages(Console(stderr=True, highlight=False))
     tools = Toolchain(native=options.native_tools, progress=stages.note)
     if not options.image_only:
@@ -79,7 +82,7 @@ def run(options: Namespace) -> int:
         "board": board.name,
         "network": image.network_name,
         "sha256": image.network_sha256,
-        "image": str(output),
+        "image": shown(output),
         "bytes": len(image.bytes),
         "parts": [asdict(part) for part in image.parts],
         "demo_images": len(image.demo_images),

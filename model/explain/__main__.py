@@ -8,6 +8,8 @@ from model.errors import Parser, UserError, nearest, run_cli
 from model.explain.attribution import Explanation, explain
 from model.explain.page import page
 from model.explain.picture import find_picture
+from model.picture_files import shown
+from model.pictures import PictureOptions, add_picture_options
 from model.show import open_network
 
 __all__ = ["main"]
@@ -21,11 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "carried the class. Writes one HTML page that needs nothing else.",
     )
     add = parser.add_argument
-    add("image", metavar="IMAGE", help="any picture, or cifar10:test:N with --data")
+    text = "any picture, - for standard input, or cifar10:test:N with --data"
+    add("image", metavar="IMAGE", help=text)
     add("--network", default=zoo.DEFAULT, metavar="FILE", help="network file, or a name of the zoo")
     add("--class", dest="name", metavar="NAME", help="explain this class, not the one decided for")
     add("--output", default="explanation.html", metavar="FILE")
     add("--data", type=Path, metavar="DIR", help="folder of the data set's binary version")
+    add_picture_options(parser, folders=False)
     options = parser.parse_args(arguments)
     network = open_network(options.network)
     for source in (zoo.find(options.network), Path(options.image)):
@@ -35,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.name not in network.classes:
             raise UserError(f"Class {options.name!r}: {nearest(options.name, network.classes)}")
         chosen = network.classes.index(options.name)
-    picture = find_picture(options.image, network, options.data)
+    picture = find_picture(options.image, network, options.data, PictureOptions.of(options))
     explanation = explain(network, picture.pixels, chosen)
     files.write(output, page(explanation, title=picture.title, label=picture.label))
     print(_summary(explanation))
-    print(f"page: {output}")
+    print(f"page: {shown(output)}")
     return 0
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from model.errors import UserError, nearest
 from model.network import Network
-from model.pictures import read_picture
+from model.picture_files import STANDARD_INPUT, find_pictures, shown
+from model.pictures import PictureOptions, read_picture
 
 __all__ = ["Picture", "find_picture"]
 
@@ -24,8 +25,13 @@ class Picture:
     label: str | None = None
 
 
-def find_picture(name: str, network: Network, data: Path | None = None) -> Picture:
-    """The picture of a file, or ``cifar10:test:N`` (or cifar100) out of the folder `data`.
+def find_picture(
+    name: str,
+    network: Network,
+    data: Path | None = None,
+    options: PictureOptions | None = None,
+) -> Picture:
+    """The picture of a file or standard input (-), or ``cifar10:test:N`` (or cifar100) in `data`.
 
     Raises ``UserError`` for what is neither, and for images that the network does not take.
     """
@@ -33,10 +39,15 @@ def find_picture(name: str, network: Network, data: Path | None = None) -> Pictu
     if numbered and not Path(name).exists():
         return _of_data_set(name, numbered, network, data)
     path = Path(name)
-    if not path.is_file():
-        raise UserError(f"No picture {name}; one of a data set is called cifar10:test:123")
-    pixels = read_picture(path, input_shape=network.input_shape)
-    return Picture(path.name, pixels >> (8 - network.input_bits))
+    if path.is_dir():
+        raise UserError(f"No picture {shown(path)}: a folder, but one picture is explained")
+    try:
+        find_pictures([path])
+    except UserError as error:
+        raise UserError(f"{error}; one of a data set is called cifar10:test:123") from None
+    pixels = read_picture(path, input_shape=network.input_shape, options=options)
+    title = "standard input" if path == STANDARD_INPUT else shown(path.name)
+    return Picture(title, pixels >> (8 - network.input_bits))
 
 
 def _of_data_set(name, numbered, network, data):

@@ -110,6 +110,19 @@ def test_pictures_of_the_user(built, tmp_path, capsys):
     np.testing.assert_array_equal(demo, [pixels[::-1], pixels])
 
 
+def test_options_of_pictures(built, tmp_path, capsys):
+    """As of every command that takes pictures, and subfolders."""
+    inside = tmp_path / "pictures" / "inside"
+    inside.mkdir(parents=True)
+    Image.new("RGBA", (40, 32), (0, 0, 0, 0)).save(inside / "a.png")
+    given = ["flash", "--image-only", "--images", "pictures"]
+    with fails("No picture in folder pictures, only 1 subfolder (--recursive enters them)"):
+        tool.main(given)
+    tool.main([*given, "--recursive", "--fit", "pad", "--background", "#102030"])
+    demo = parse((built / "flash.bin").read_bytes()).demo_images
+    assert (np.array(demo) == (16, 32, 48)).all()
+
+
 def test_network_that_cannot_learn_is_said(built, capsys, monkeypatch):
     class Packed:
         bytes, parts, demo_images, network_name, network_sha256 = b"x", (), [], "big", "ab"

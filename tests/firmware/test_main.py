@@ -1,8 +1,10 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from firmware.client import Device, DeviceError
 from firmware.link import Link
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError
+from model.pictures import PictureOptions, read_picture
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort, pseudo_terminal
 
@@ -105,6 +108,44 @@ def test_standard_input(device, picture, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture.read_bytes())))
     told = run_json(capsys, "classify", "-")
     assert told["images"][0]["file"] == "-" and told["images"][0]["class"] == 4
+
+
+def test_folder_with_companion_files(device, picture, tmp_path, capsys):
+    """Case: a hidden file beside each picture, as some systems write them, ended the command."""
+    (tmp_path / "._a [b] picture.png").write_bytes(b"\0\5\x16\7" + bytes(20))
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / picture.name).write_bytes(picture.read_bytes())
+    assert tool.main(["classify", str(tmp_path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [one["file"] for one in json.loads(out)["images"]] == [str(picture)]
+    assert err == (
+        f"note: folder {tmp_path}: 1 picture taken; passed over: 2 other entries "
+        "(._a [b] picture.png, notes.txt) and 1 subfolder (--recursive enters them)\n"
+    )
+    told = run_json(capsys, "classify", tmp_path, "--recursive")
+    files = [str(picture), str(tmp_path / "more" / picture.name)]
+    assert [one["file"] for one in told["images"]] == files
+
+
+@pytest.mark.parametrize("command", ["classify", "features", "learn"])
+@pytest.mark.parametrize("words, how", [
+    ([], PictureOptions()), (["--fit", "crop"], PictureOptions("crop")),
+    (["--fit=pad", "--background=teal"], PictureOptions("pad", (0, 128, 128))),
+])  # fmt: skip
+def test_options_of_pictures(device, tmp_path, capsys, monkeypatch, command, words, how):
+    path = tmp_path / "a.png"
+    Image.new("RGBA", (20, 9), (200, 9, 50, 128)).save(path)
+    sent = []
+    take = getattr(Device, command)
+
+    def spy(self, *arguments, **options):
+        sent.extend(arguments[-1])
+        return take(self, *arguments, **options)
+
+    monkeypatch.setattr(Device, command, spy)
+    run(capsys, command, *(["cat"] if command == "learn" else []), path, *words)
+    assert sent == [read_picture(path, input_shape=fake.SHAPE, options=how).tobytes()]
 
 
 def test_learn_classify_forget(device, picture, capsys):
@@ -324,6 +365,27 @@ def program(*arguments, **options):
         [sys.executable, "-W", "error", "-m", "firmware", *map(str, arguments)],
         capture_output=True, text=True, **options,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_name_that_is_not_utf8(picture, words):
+    """In tables, JSON, notes and errors, whatever the output's encoding is."""
+    odd = picture.rename(picture.parent / os.fsdecode(b"caf\xe9\x1b[31m.png"))
+    Path(f"{odd.parent / odd.stem}.txt").touch()
+    shown = str(picture.parent) + "/caf\\xe9\\x1b[31m"
+    for encoding in ("utf-8:strict", "ascii"):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        with pseudo_terminal(FakeDevice()) as name:
+            done = program("--port", name, "classify", odd.parent, odd, *words, env=environment)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.endswith("1 other entry (caf\\xe9\\x1b[31m.txt)\n")
+        files = done.stdout.replace("\\\\", "\\") if words else done.stdout
+        assert files.count(f"{shown}.png") == 2
+    odd.write_bytes(b"no picture")
+    with pseudo_terminal(FakeDevice()) as name:
+        done = program("--port", name, "classify", odd)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: Cannot read picture {shown}.png: cannot identify")
 
 
 def test_the_program_at_a_pseudo_terminal(picture):

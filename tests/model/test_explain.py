@@ -5,6 +5,7 @@ fails if DHAM_BROWSER=required.
 """
 
 import base64
+import io
 import json
 import os
 import re
@@ -20,13 +21,12 @@ import pytest
 from PIL import Image
 
 from model import cifar, oracle
-from model.errors import UserError
 from model.explain.__main__ import main
 from model.explain.attribution import explain
 from model.explain.page import page
 from model.explain.picture import find_picture
 from model.network import Classifier, Conv, Identity, Network, Projection, save, validate
-from model.pictures import read_picture
+from model.pictures import PictureOptions, read_picture
 from tests.model.programs import refusal
 from tests.networks import Limits, images_for, random_network
 
@@ -563,6 +563,51 @@ def test_program(tmp_path, picture, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["page.html", "picture.png", "small.dham"]
 
 
+def test_options_of_pictures(tmp_path, picture, capsys):
+    """As every program that reads pictures: fit, background."""
+    network = save(decisive(), tmp_path / "small.dham")
+    clear = tmp_path / "clear.png"
+    Image.new("RGBA", (20, 30), (0, 0, 0, 0)).save(clear)
+    out = tmp_path / "page.html"
+    given = ["--network", str(tmp_path / "small.dham"), "--output", str(out)]
+    for options, how in (
+        ([], PictureOptions()),
+        (["--fit", "crop"], PictureOptions("crop")),
+        (["--fit=pad", "--background=#102030"], PictureOptions("pad", (16, 32, 48))),
+    ):
+        for path in (picture, clear):
+            assert main([*given, str(path), *options]) == 0
+            pixels = read_picture(path, input_shape=(8, 8, 3), options=how)
+            assert out.read_text() == page(explain(network, pixels), title=path.name)
+    capsys.readouterr()
+
+
+def test_picture_on_standard_input(tmp_path, picture, monkeypatch, capsys):
+    network = save(decisive(), tmp_path / "small.dham")
+    out = tmp_path / "page.html"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture.read_bytes())))
+    assert main(["--network", str(tmp_path / "small.dham"), "-", "--output", str(out)]) == 0
+    found = explain(network, find_picture(str(picture), network).pixels)
+    assert out.read_text() == page(found, title="standard input")
+    assert "page: " in capsys.readouterr().out
+
+
+def test_names_that_are_not_utf8(tmp_path, picture):
+    """Picture and page, in a program of its own, whose output is UTF-8."""
+    save(decisive(), tmp_path / "small.dham")
+    odd = tmp_path / os.fsdecode(b"caf\xe9 <b>.png")
+    picture.rename(odd)
+    out = tmp_path / os.fsdecode(b"p\xe4ge.html")
+    done = subprocess.run(
+        [sys.executable, "-m", "model.explain", "--network", str(tmp_path / "small.dham"),
+         odd, "--output", out],
+        capture_output=True, env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"}, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.endswith(b"/p\\xe4ge.html\n")
+    assert "caf\\xe9 &lt;b&gt;.png" in out.read_text()
+
+
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """A folder with a CIFAR-10 test file of 40 images."""
@@ -599,7 +644,10 @@ def test_bad_input(data, picture, tmp_path, monkeypatch, capsys):
         *some, "none.png"
     )
     assert "Cannot read picture text.png: cannot identify image file" in refused(*some, "text.png")
-    assert "No picture data" in refused(*some, "data")
+    assert "No picture data: a folder, but one picture is explained" in refused(*some, "data")
+    assert "argument --background: no opaque colour 'whit'" in refused(
+        *some, picture, "--background", "whit"
+    )
     assert "Class 'bea': did you mean bee? (known: ant, bee, cow, doe)" in refused(
         *some, picture, "--class", "bea"
     )
@@ -625,9 +673,6 @@ def test_bad_input(data, picture, tmp_path, monkeypatch, capsys):
         *some, picture, "--output", picture
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == before
-    with pytest.raises(UserError, match="No permission to read"):
-        monkeypatch.setattr(Image, "open", lambda path: (_ for _ in ()).throw(PermissionError()))
-        read_picture(picture, input_shape=(8, 8, 3))
 
 
 def test_started_as_a_program_without_torch(tmp_path, picture):
