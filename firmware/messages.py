@@ -1,10 +1,11 @@
 """What a device's statuses and boot errors mean to people, and what would mend them."""
 
 from firmware.protocol import BootError, Status
+from model.invocation import command
 
 __all__ = ["HARMLESS", "boot_error_name", "explain_boot_error", "explain_status"]
 
-FLASH_ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
+FLASH_ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
 
 HARMLESS = frozenset({BootError.NONE, BootError.FIRMWARE_COPY, BootError.DEMO})
 """With these the device serves every request."""
