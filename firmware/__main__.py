@@ -11,7 +11,7 @@ from rich.console import Console
 
 from firmware import commands, tables
 from firmware.messages import explain_boot_error
-from firmware.ports import connect, listen
+from firmware.ports import connect, find_port, listen
 from firmware.versions import ignored_lesson
 from model import zoo
 from model.errors import Parser, UserError, run_cli
@@ -25,15 +25,17 @@ _MONITOR_SECONDS = 0.5  # after which the alarm is looked for
 
 _SHARED = {
     "port": "auto (default): the board on USB; sim: a simulated one; a serial port; a pyserial URL",
-    "baud": "rate of the port; default: found out",
-    "flash": "flash image of the simulated board; default: the one that `flash` built",
+    "serial": "serial number of the board's USB chip: which board, where there are several",
+    "baud": "rate of the port; default: found out. `flash`: the rate that the design is built for",
+    "flash": "flash image of the simulated board; default: the last one that `flash` made",
     "timeout": "seconds for an answer, besides the device's work; default: 1",
     "network": "network file, or name of the zoo: to flash, or that the device must have",
 }
 """Options of every command that take a value."""
 
 _DEFAULTS = {
-    "port": "auto", "baud": None, "flash": None, "timeout": 1.0, "network": None, "json": False,
+    "port": "auto", "serial": None, "baud": None, "flash": None, "timeout": 1.0, "network": None,
+    "json": False,
 }  # fmt: skip
 
 _KINDS = {"baud": int, "flash": Path, "timeout": float}
@@ -112,6 +114,8 @@ def main(argv=None) -> int:
         return flashing.run(options)
     network = load(zoo.find(options.network)) if options.network else None
     commands.prepare(options)
+    if options.serial is not None:
+        options.port = find_port(options.port, options.serial)
     if options.command == "monitor":
         return _monitor(options)
     with connect(

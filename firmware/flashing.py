@@ -1,7 +1,6 @@
 """`python -m firmware flash`: builds what is missing, packs one image, writes it to a board."""
 
 import json
-import re
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
@@ -12,50 +11,41 @@ from typing import Any
 from rich.console import Console
 
 from firmware import compile as compiler
+from firmware import recent, usb
 from firmware.drawings import drawings
 from firmware.flash_image import FlashImage, make_flash_image
-from firmware.ports import MEND_USB
-from hw.boards import BOARDS, Board, find_board
+from firmware.link import LinkError, NoAnswer
+from firmware.loader import Evidence, Loader
+from firmware.ports import connect
+from hw.boards import Board, find_board
 from hw.build import build, prepare
 from hw.flow import design_sha256
+from hw.report import print_summary, summary_lines
 from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model import zoo
 from model.errors import UserError
 from model.files import check_output, write
+from model.invocation import command
 from model.network import Network, load
 from model.picture_files import STANDARD_INPUT, find_pictures, shown
 from model.pictures import PictureOptions, read_picture
 
-__all__ = ["bitstream", "explain_cable", "make_image", "run", "simulated_image", "write_to_board"]
-
-_CABLE_BOARDS = {"icebreaker": "ice40_generic"}  # as openFPGALoader calls them
-
-_CABLE_FAILURES = (
-    (
-        r"error while loading shared libraries: (\S+?):",
-        "openFPGALoader needs the system's {0}: run `sudo apt install libusb-1.0-0 libftdi1-2 "
-        "libhidapi-libusb0`",
-    ),
-    (
-        r"unable to open ftdi device: -3\b|device not found",
-        "No board found on USB: plug it in; or stop before the cable with --image-only",
-    ),
-    (
-        r"unable to open ftdi device: -4\b|LIBUSB_ERROR_ACCESS",
-        f"No permission for the board's USB chip: {MEND_USB}",
-    ),
-    (
-        r"unable to open ftdi device: -[56]\b|LIBUSB_ERROR_BUSY",
-        "The board's USB chip is in use by another program: end it first",
-    ),
-)
-"""What openFPGALoader (libftdi's ftdi_usb_open_desc_index) prints, and what it means."""
+__all__ = [
+    "ask_board",
+    "bitstream",
+    "find_chip",
+    "flash",
+    "make_image",
+    "run",
+    "simulated_image",
+]
 
 
 def run(options: Namespace) -> int:
     """Build what is missing, write the flash image, and the flash unless `--image-only`."""
     board = find_board(options.board)
+    baud = board.baud(board.clock_hz(board.default_clock_mhz), options.baud)
     network_path = zoo.find(options.network)
     network = load(network_path)
     folder = Path("build") / board.name
@@ -63,6 +53,8 @@ def run(options: Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     output = check_output(options.output or folder / "flash.bin", "--output", keep=network_path)
     how = PictureOptions.of(options)
+    if output.resolve() in [(folder / name).resolve() for name in _OURS]:
+        raise UserError(f"--output {output} is a file of the build: give another name")
     paths = find_pictures(options.demo, recursive=how.recursive)
     if STANDARD_INPUT in paths:
         raise UserError("--images takes files and folders, not standard input")
@@ -70,16 +62,18 @@ def run(options: Namespace) -> int:
     demo = [read_picture(path, input_shape=shape, options=how).tobytes() for path in paths]
     stages = Stages(Console(stderr=True, highlight=False))
     tools = Toolchain(native=options.native_tools, progress=stages.note)
-    if not options.image_only:
-        tools.find("openfpgaloader")  # a missing tool is said now, not after minutes of work
-    configuration = bitstream(board, folder, options.network, stages, tools)
+    loader = None if options.image_only else Loader(board, tools)
+    if loader is not None:
+        # What is missing, or may be somebody else's board, is said now, not after minutes of work.
+        loader.check()
+        find_chip(board, loader, options)
+    configuration = bitstream(board, folder, options.network, stages, tools, baud=baud)
     image = make_image(board, network, configuration, demo, stages)
     write(output, image.bytes)
-    if not options.image_only:
-        with stages("flash", f"Writing the flash of the {board.title}"):
-            write_to_board(board, output, tools)
-    described = {
+    recent.remember(output, image.bytes, board)
+    described: dict[str, Any] = {
         "board": board.name,
+        "baud": baud,
         "network": image.network_name,
         "sha256": image.network_sha256,
         "image": shown(output),
@@ -87,23 +81,152 @@ def run(options: Namespace) -> int:
         "parts": [asdict(part) for part in image.parts],
         "demo_images": len(image.demo_images),
         "why_not": image.why_not,
-        "flashed": not options.image_only,
+        "report": str(folder / "report.html"),
+        "flashed": False,
+        "proof": None,
     }
+    if loader is not None:
+        described |= flash(board, image, baud, loader, options, stages)
     if options.json:
         print(json.dumps(described, indent=2))
     else:
-        _tell(described)
+        _tell(described, _read_report(folder), options)
+    if loader is not None and not described["flashed"]:
+        raise UserError(f"Written, but not proven: {described['proof']['text']}", status=1)
     return 0
 
 
+_OURS = ("top.bin", "report.json", "report.html", "flash.log", "flash-read.log")
+"""Files of the output folder that a flash image must not be written over."""
+
+
+def find_chip(board: Board, loader: Loader, options: Namespace) -> usb.Chip | None:
+    """The USB chip of the board to flash; None if USB cannot be listed: then the loader finds it.
+
+    Raises `UserError` if there is none, if several may be meant, or if it may not be opened.
+    """
+    port = None if options.port == "auto" else options.port
+    if port is not None and (port == "sim" or "://" in port):
+        raise UserError(
+            f"flash writes over USB, not to {port}: leave --port out, name the board's serial "
+            "port, or stop before the cable with --image-only"
+        )
+    chips, scan = usb.find_chips(board), loader.scan()
+    try:
+        chip = usb.choose(
+            usb.merge(chips, scan.chips if scan else ()),
+            board,
+            port=port,
+            serial=options.serial,
+            write=True,
+        )
+    except LinkError as error:
+        if scan is not None and scan.denied:
+            raise UserError(f"{error} ({scan.denied} more may not be opened: {scan.why})") from None
+        raise
+    if scan is None:
+        if chip is not None and not chip.place and len(chips) > 1:
+            raise UserError(
+                f"Nothing tells where on USB the board {chip} is, and there are {len(chips)}: "
+                "unplug the others"
+            )
+        return chip
+    if chip is None and scan.denied:
+        raise UserError(scan.why)
+    if chip is None:
+        raise UserError(
+            f"No {board.title} found on USB: plug it in; or stop before the cable with --image-only"
+        )
+    if not chip.seen:
+        raise UserError(
+            f"The board {chip} is not among those that openFPGALoader sees on USB"
+            + (f": {scan.why}" if scan.denied else ": does its first interface have a driver?")
+        )
+    return chip
+
+
+def flash(
+    board: Board,
+    image: FlashImage,
+    baud: int,
+    loader: Loader,
+    options: Namespace,
+    stages: Stages,
+) -> dict[str, Any]:
+    """Write an image to the board that is meant, and find out what proves it: for the report.
+
+    Raises `UserError` if it was not written, or if the flash or the board say otherwise.
+    """
+    logs = Path("build") / board.name
+    logs.mkdir(parents=True, exist_ok=True)
+    with stages("flash", f"Writing the flash of the {board.title}"):
+        chip = find_chip(board, loader, options)  # anew: it may have been plugged in elsewhere
+        evidence = loader.write(image.bytes, chip=chip, logs=logs)
+    port = None if chip is None else usb.serial_port(chip, board)
+    if port is None:
+        answer = Evidence(by=None, text="the board was not asked: its serial port is not known")
+    else:
+        with stages("board", f"Asking the board at {port}"):
+            answer = ask_board(image, port, baud)
+    if evidence.by is None and answer.by is None:
+        evidence = Evidence(by=None, text=f"{evidence.text}; {answer.text}")
+    elif evidence.by is None:
+        evidence = answer
+    return {
+        "flashed": evidence.by is not None,
+        "proof": {"by": evidence.by, "text": evidence.text, "board": answer.text},
+        "usb": None if chip is None else {"serial": chip.serial, "place": chip.place, "port": port},
+    }
+
+
+def ask_board(image: FlashImage, port: str, baud: int) -> Evidence:
+    """What the board itself says after its start: its network's hash, and its self-test.
+
+    No evidence (``by`` is None) if it cannot be asked. Raises `UserError`, status 1, if it does not
+    answer, or is not what was flashed.
+    """
+    try:
+        with connect(port, baud=baud) as device:
+            device.require_network(image.network_sha256, image.network_name)
+            device.require_ready()
+            test = device.self_test()
+    except NoAnswer as error:
+        raise UserError(f"Written, but the board does not start: {error}", status=1) from error
+    except LinkError as error:
+        return Evidence(by=None, text=f"the board was not asked: {error}")
+    except UserError as error:
+        raise UserError(f"Written, but the board is not as flashed: {error}", status=1) from error
+    if not test.passed:
+        raise UserError(
+            f"Written, but the board fails its self-test: {test.equal} of {test.vectors} golden "
+            "vectors are equal: the board or its clock is at fault",
+            status=1,
+        )
+    return Evidence(
+        by="board",
+        text=f"at {port} the board says that it runs {image.network_name}, and its self-test "
+        f"passes ({test.vectors} golden vectors)",
+    )
+
+
 def bitstream(
-    board: Board, folder: Path, network: str | None, stages: Stages, tools: Toolchain
+    board: Board,
+    folder: Path,
+    network: str | None,
+    stages: Stages,
+    tools: Toolchain,
+    *,
+    baud: int | None = None,
 ) -> bytes:
-    """The board's bitstream: that of the last build if it is of this version, else of a new one."""
-    if _is_current(board, folder):
+    """The board's bitstream: that of the last build if it is of this version, else of a new one.
+
+    `baud` is the rate of its serial line; None: the fastest.
+    """
+    baud = board.baud(board.clock_hz(board.default_clock_mhz), baud)
+    if _is_current(board, folder, baud):
         return (folder / "top.bin").read_bytes()
     with stages("plan", "No bitstream of this version yet: planning one"):
-        job = prepare(board, network, None, None, 1)
+        job = prepare(board, network, None, None, 1, baud)
     for name in ("yosys", "nextpnr-ice40", "icepack"):
         tools.find(name)
     tools.environment()
@@ -112,17 +235,23 @@ def bitstream(
     return (folder / "top.bin").read_bytes()
 
 
-def _is_current(board: Board, folder: Path) -> bool:
-    """Whether the folder holds a build of this very design: of this version, capability and clock,
-    whatever numbers may have been left as they were."""
+def _is_current(board: Board, folder: Path, baud: int) -> bool:
+    """Whether the folder holds a build of this very design: of this version, capability, clock and
+    rate, whatever numbers may have been left as they were."""
+    found = _read_report(folder).get("design_sha256")
+    if found is None or not (folder / "top.bin").is_file():
+        return False
+    top = board.make_top(board.capability, board.default_clock_mhz, baud)
+    return found == design_sha256(board, top)
+
+
+def _read_report(folder: Path) -> dict[str, Any]:
+    """The report of the build in a folder; empty if there is none, or if it is none."""
     try:
         report = json.loads((folder / "report.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return False
-    found = report.get("design_sha256") if isinstance(report, dict) else None
-    if found is None or not (folder / "top.bin").is_file():
-        return False
-    return found == design_sha256(board, board.make_top(board.capability, board.default_clock_mhz))
+        return {}
+    return report if isinstance(report, dict) else {}
 
 
 def make_image(
@@ -150,54 +279,55 @@ def make_image(
 
 
 def simulated_image(network_name: str | None) -> Path:
-    """The flash image that `--port sim` takes where the user names none.
+    """The flash image that `--port sim` takes where the user names none (`firmware.recent`)."""
 
-    That of the last `flash`; without one, an image with no bitstream, made now and kept.
-    """
-    board = next(iter(BOARDS.values()))
-    folder = Path("build") / board.name
-    for name in ("flash.bin", "simulated.bin"):
-        if (folder / name).is_file():
-            return folder / name
-    network = load(zoo.find(network_name))
-    folder.mkdir(parents=True, exist_ok=True)
-    stages = Stages(Console(stderr=True, highlight=False))
-    write(folder / "simulated.bin", make_image(board, network, None, (), stages).bytes)
-    return folder / "simulated.bin"
+    def make(board: Board, network: Network) -> FlashImage:
+        return make_image(board, network, None, (), Stages(Console(stderr=True, highlight=False)))
+
+    return recent.simulated_image(network_name, make)
 
 
-def write_to_board(board: Board, image: Path, tools: Toolchain) -> None:
-    """Write a file to the board's flash from its start, and compare; the board then starts.
-
-    Raises `UserError` that says what would help, with the log's path.
-    """
-    log = image.with_suffix(".log")
-    arguments: list[str | Path] = ["-b", _CABLE_BOARDS[board.name], "-f", "--verify", image]
-    try:
-        tools.run("openfpgaloader", arguments, log=log)
-    except UserError as error:
-        if not log.is_file():
-            raise
-        reason = explain_cable(log.read_text("utf-8", "replace"))
-        raise UserError(f"{reason} (log: {log})" if reason else str(error)) from error
-
-
-def explain_cable(text: str) -> str | None:
-    """What openFPGALoader's output says that a user can mend; None if it is something else."""
-    for pattern, meaning in _CABLE_FAILURES:
-        if found := re.search(pattern, text):
-            return meaning.format(*found.groups()) if found.groups() else meaning
-    return None
-
-
-def _tell(described: dict[str, Any]) -> None:
+def _tell(described: dict[str, Any], report: dict[str, Any], options: Namespace) -> None:
+    if "resources" in report:
+        _tell_report(find_board(described["board"]), described["sha256"], report, options)
+        print(f"Report of the build: {described['report']}")
     print(
         f"Flash image: {described['image']}, {described['bytes']:,} bytes, network "
         f"{described['network']}, {described['demo_images']} demo images"
     )
     if described["why_not"]:
         print(f"This network cannot learn on the device: {described['why_not']}")
-    if described["flashed"]:
-        print("The board is flashed and starts; now: python -m firmware classify IMAGE...")
-    else:
-        print(f"Now: python -m firmware --port sim --flash {described['image']} classify IMAGE...")
+    proof = described["proof"]
+    if proof is None:
+        sim = ("--port", "sim", "--flash", described["image"], "classify", "IMAGE...")
+        print("Now, without a board or with one:")
+        print(f"  {command('firmware', *sim)}")
+        print(f"  {command('firmware', *_again(options))}")
+    elif described["flashed"]:
+        print(f"The board is flashed: {proof['text']}; {proof['board']}. Now:")
+        which = [] if options.port == "auto" else ["--port", options.port]
+        which += [] if options.serial is None else ["--serial", options.serial]
+        print(f"  {command('firmware', *which, 'classify', 'IMAGE...')}")
+
+
+def _again(options: Namespace) -> list[str]:
+    """The words of this `flash` without what keeps it from the board."""
+    words = ["flash", "--board", options.board]
+    for name in ("network", "baud", "output"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name}", str(value)]
+    words += ["--native-tools"] if options.native_tools else []
+    return [*words, "--images", *map(str, options.demo)] if options.demo else words
+
+
+def _tell_report(board: Board, sha256: str, report: dict[str, Any], options: Namespace) -> None:
+    """What the board reaches, by the report of its bitstream and the plan of this network."""
+    console = Console(highlight=False)
+    if report["network"]["sha256"] == sha256:
+        print_summary(report, console)
+        return
+    plan = prepare(board, options.network, None, None, 1, options.baud).plan_report
+    for name, text in summary_lines(report | plan | {"cycles_rtl": None}):
+        if name == "Verified":
+            text += f" (the build was, with {report['network']['name']})"
+        console.print(f"{name}: {text}", markup=False)

@@ -11,6 +11,7 @@ from firmware.frames import Reply, Splitter, request
 from firmware.messages import FLASH_ANEW
 from firmware.protocol import Command
 from model.errors import UserError
+from model.invocation import command
 
 __all__ = ["ALARM", "TRIES", "Link", "LinkError", "NoAnswer", "Port", "Request"]
 
@@ -80,6 +81,8 @@ class Link:
         Seconds for an answer, besides the time on the line and twice the device's work.
     tries : int
         How often a request is sent before `NoAnswer`.
+    slower : tuple of int
+        Rates below `baud` that the board could be built for, the fastest first, for messages.
     slowness : float
         How much slower than a board the device is: a simulated one is. Stretches the time on the
         line and the device's work.
@@ -102,6 +105,7 @@ class Link:
         baud: int = 6_000_000,
         timeout: float = 1.0,
         tries: int = TRIES,
+        slower: tuple[int, ...] = (),
         slowness: float = 1.0,
         on_text: Callable[[str], None] | None = None,
     ):
@@ -111,7 +115,9 @@ class Link:
             raise ValueError(f"Tries must be at least 1, not {tries}")
         self.name, self.baud, self.slowness = name, baud, slowness
         self.timeout, self.tries = timeout, tries
+        self._slower = slower
         self.repeats = 0  # requests sent again
+        self.answered = False  # a sound reply came at some time: rate and bitstream are right
         self.strays = 0  # replies that nobody waits for: late or doubled
         self._port = port
         self._on_text = on_text or (lambda text: None)
@@ -248,7 +254,9 @@ class Link:
             if not isinstance(piece, Reply):
                 if piece.text is not None:
                     self._on_text(piece.text)
-            elif pending := self._waiting.get((piece.command, piece.sequence)):
+                continue
+            self.answered = True
+            if pending := self._waiting.get((piece.command, piece.sequence)):
                 self.strays += pending.reply is not None
                 pending.reply = piece
             else:
@@ -262,6 +270,8 @@ class Link:
         )
         if self.alarmed:
             return self.alarm
+        if self.answered:
+            return f"{asked}, though it has answered before: {self._advice()}"
         if self._heard:
             return (
                 f"{asked}: {len(self._heard)} bytes came that are no answer: the board has another "
@@ -270,6 +280,21 @@ class Link:
         return (
             f"{asked}: nothing came: the board has no bitstream, or another one; press its reset "
             f"button or {FLASH_ANEW}"
+        )
+
+    def _advice(self) -> str:
+        """What helps where a device answers, but not always."""
+        came = f"{len(self._heard)} bytes came" if self._heard else "nothing came"
+        advice = (
+            f"{came}, {self.repeats} requests were repeated so far; the line loses or damages "
+            "bytes, or the board hung: press its reset button, try another cable without a hub"
+        )
+        if not self._slower:
+            return advice
+        anew = command("firmware", "flash", "--baud", str(self._slower[0]))
+        return (
+            f"{advice}, or build the board's design for a slower rate with `{anew}` "
+            f"({', '.join(map(str, self._slower))} are possible)"
         )
 
 

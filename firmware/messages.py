@@ -1,6 +1,7 @@
 """What a device's statuses and boot errors mean to people, and what would mend them."""
 
 from firmware.protocol import BootError, Status
+from model.invocation import command
 from model.network import RENEW_PROGRAM
 
 __all__ = [
@@ -13,11 +14,11 @@ __all__ = [
     "explain_status",
 ]
 
-_FLASH = "`python -m firmware flash --board icebreaker"
+_FLASH = ("firmware", "flash", "--board", "icebreaker")
 
-FLASH_ANEW = f"flash the board anew with {_FLASH}`"
+FLASH_ANEW = f"flash the board anew with `{command(*_FLASH)}`"
 
-IMAGE_ANEW = f"make it anew with {_FLASH} --image-only`"
+IMAGE_ANEW = f"make it anew with `{command(*_FLASH, '--image-only')}`"
 
 HARMLESS = frozenset({BootError.NONE, BootError.FIRMWARE_COPY, BootError.DEMO})
 """With these the device serves every request."""

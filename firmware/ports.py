@@ -1,28 +1,34 @@
 """The serial port that a board is at: found, opened, tried at its rates; or a simulated board's."""
 
 import errno
+import hashlib
 import os
-import re
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from firmware import usb
 from firmware.client import Device
 from firmware.link import TRIES, Link, LinkError, NoAnswer
-from hw.boards import BOARDS
+from hw.boards import BOARDS, Board
 from model.errors import UserError
+from model.files import locked
+from model.invocation import command
+from model.places import state_folder
 
 __all__ = ["RULE", "connect", "find_port", "listen", "open_link", "open_serial", "rates"]
 
-_VENDOR, _PRODUCT = 0x0403, 0x6010  # FT2232H
 _BOARD = BOARDS["icebreaker"]
 
 RULE = (
-    'SUBSYSTEMS=="usb", ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6010", MODE="0660", '
-    'GROUP="plugdev", TAG+="uaccess"'
+    f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{_BOARD.usb.vendor:04x}", '
+    f'ATTRS{{idProduct}}=="{_BOARD.usb.product:04x}", MODE="0660", GROUP="plugdev", '
+    'TAG+="uaccess", ENV{ID_MM_DEVICE_IGNORE}="1"'
 )
-"""udev rule that gives the board, both of its interfaces, to whoever sits at the machine."""
+"""udev rule that gives the board, both of its interfaces, to whoever sits at the machine, and keeps
+ModemManager from it, which sends commands for modems to every new serial port."""
 
 MEND_USB = (
     f"run `echo '{RULE}' | sudo tee /etc/udev/rules.d/53-icebreaker.rules && "
@@ -36,53 +42,48 @@ _PROBE_SECONDS = 0.3  # for an answer at a rate that is only tried
 SIMULATED_SLOWNESS = 200.0
 """How much slower than a board a simulated one may be, for time-outs: 180,000 cycles a second."""
 
+_BUSY_SECONDS = 20.0  # to wait for another program at the same simulated flash: most take two
 _STARTING_SLOWNESS, _STARTING_TRIES = 20.0, 15
 
 
-def rates(board=_BOARD) -> list[int]:
+def rates(board: Board = _BOARD) -> list[int]:
     """Rates to try: that of the board's own clock first, then the others, the fastest first."""
     usual = board.baud(board.clock_hz(board.default_clock_mhz))
     return [usual, *(baud for baud in board.bauds if baud != usual)]
 
 
-def find_port() -> str:
-    """The board's serial port: the second interface of its USB chip.
+def find_port(port: str = "auto", serial: str | None = None) -> str:
+    """The serial port of the board that is meant: `auto`, or a port that the user named.
+
+    Of a board on USB that is the UART's interface of its USB chip. With `serial`, the serial number
+    of that chip, a port that is named must be the chip's.
 
     Raises `LinkError` if there is none, or more than one.
     """
-    from serial.tools.list_ports import comports
+    if port != "auto" and serial is None:
+        return port
+    if port == "sim":
+        raise LinkError("--serial names a board on USB, --port sim is none: leave one of them out")
+    chips = usb.find_chips(_BOARD)
+    named = None if port == "auto" else port
+    chip = usb.choose(chips, _BOARD, port=named, serial=serial, write=False)
+    if chip is None:
+        from serial.tools.list_ports import comports
 
-    ports = comports()
-    chips = [port for port in ports if (port.vid, port.pid) == (_VENDOR, _PRODUCT)]
-    found = [port for port in chips if _is_second(port)]
-    named = [port for port in found if "icebreaker" in (port.product or "").lower()]
-    found = named or found
-    if len(found) == 1:
-        return found[0].device
-    if found:
+        others = ", ".join(sorted(one.device for one in comports())) or "none"
         raise LinkError(
-            f"{len(found)} boards found, at {', '.join(sorted(one.device for one in found))}: "
-            "choose one with --port"
+            f"No {_BOARD.title} found on USB (serial ports of this machine: {others}): plug it in, "
+            "name a port with --port, or use the simulated board with --port sim"
         )
-    if chips:
-        raise LinkError(
-            f"The board's USB chip shows only {', '.join(sorted(one.device for one in chips))}, "
-            "not its second port: plug it in anew, or name a port with --port"
-        )
-    others = ", ".join(sorted(one.device for one in ports)) or "none"
+    if named is not None:
+        return named
+    if found := usb.serial_port(chip, _BOARD):
+        return found
+    shown = ", ".join(name for _, name in chip.ports)
     raise LinkError(
-        f"No {_BOARD.title} found on USB (serial ports of this machine: {others}): plug it in, "
-        "name a port with --port, or use the simulated board with --port sim"
+        f"The board's USB chip shows only {shown}, not its second port: plug it in anew, or name a "
+        "port with --port"
     )
-
-
-def _is_second(port) -> bool:
-    """Whether a port is the second interface of its chip, in the ways that systems say so."""
-    if re.search(r":\d+\.\d+$", port.location or ""):  # Linux: 1-2:1.1
-        return port.location.endswith(".1")
-    if port.serial_number and port.device.upper().startswith("COM"):  # Windows: …B
-        return port.serial_number.endswith("B")
-    return port.device.endswith(("1", "B"))  # macOS: cu.usbserial-…1
 
 
 def open_serial(port: str, *, baud: int):
@@ -145,7 +146,15 @@ def open_link(port: str, *, baud: int, **options) -> Link:
     """
     if _is_simulated(port):
         options.setdefault("slowness", SIMULATED_SLOWNESS)
+    options.setdefault("slower", _slower(baud))
     return Link(open_serial(port, baud=baud), name=port, baud=baud, **options)
+
+
+def _slower(baud: int, board: Board = _BOARD) -> tuple[int, ...]:
+    """The rates below this one that the board can be built for, the fastest first."""
+    return tuple(
+        one for one in board.bauds_at(board.clock_hz(board.default_clock_mhz)) if one < baud
+    )
 
 
 def _is_simulated(port: str) -> bool:
@@ -227,7 +236,7 @@ def _first_answer(port: str, bauds: list[int], timeout: float) -> Device:
             device = Device(link, starting=_is_simulated(port))
         except NoAnswer as error:
             link.close()
-            if link.alarmed:
+            if link.alarmed or link.answered:  # it is the right rate
                 raise
             first_error = first_error or error
         except BaseException:
@@ -248,20 +257,44 @@ def _first_answer(port: str, bauds: list[int], timeout: float) -> Device:
 @contextmanager
 def _simulated(flash: Path | None) -> Iterator[str]:
     if flash is None or not flash.is_file():
-        raise UserError(
-            f"No flash image {flash} for the simulated board: make one with `python -m firmware "
-            f"flash --board {_BOARD.name} --image-only`"
-        )
+        make = command("firmware", "flash", "--board", _BOARD.name, "--image-only")
+        raise UserError(f"No flash image {flash} for the simulated board: make one with `{make}`")
     from firmware.versions import check_versions
     from sim.board import check_flash, start
 
     check_versions(check_flash(flash), _BOARD.capability, what=f"Flash image {flash}")
     # In place: what it learns is there the next time. It starts when the port is opened.
-    with start(flash, in_place=True, wait=True, progress=_say) as board:
+    with (
+        _alone(flash),
+        start(flash, in_place=True, wait=True, progress=_say) as board,
+    ):
         yield str(board.port)
         for violation in board.violations[:1]:
             _say(f"warning: the simulated board saw {len(board.violations)} violations, the first "
                  f"being: {violation}")  # fmt: skip
+
+
+@contextmanager
+def _alone(flash: Path) -> Iterator[None]:
+    """Only one simulated board at a time writes into a flash image; the next one waits a while."""
+    path = flash.resolve()
+    name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    lock = state_folder() / f"simulated-{name}.lock"
+    busy = (
+        f"Flash image {flash} is in use by another simulated board: end that one first, or give a "
+        "copy of the image with --flash"
+    )
+    end = time.monotonic() + _BUSY_SECONDS
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(lock, busy))
+                break
+            except UserError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+        yield
 
 
 def _say(line: str) -> None:

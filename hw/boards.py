@@ -16,7 +16,31 @@ from hw.capability import Capability
 from hw.pll import solve_pll
 from model.errors import UserError, nearest
 
-__all__ = ["BOARDS", "Board", "find_board"]
+__all__ = ["BOARDS", "Board", "UsbChip", "find_board"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsbChip:
+    """The chip by which a PC reaches the board, for flashing and for the serial line.
+
+    Parameters
+    ----------
+    vendor, product : int
+        Its USB ids.
+    name : str
+        What the product string of such a board contains, in lower case. Other makers' boards have
+        the same chip, with the same ids.
+    uart : int
+        Which of its interfaces is the serial line, counted from 0.
+    loader : str
+        The board in the words of openFPGALoader's ``--board``.
+    """
+
+    vendor: int
+    product: int
+    name: str
+    uart: int
+    loader: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +70,8 @@ class Board:
         What the board is built for, unless the user changes it.
     bauds : tuple of int
         Rates that the board's USB chip makes exactly, the fastest first.
+    usb : UsbChip
+        That chip.
     leds, buttons : tuple of (str, int)
         The platform's resources, by name and number, from bit 0 of LEDS and BUTTONS on.
     """
@@ -62,6 +88,7 @@ class Board:
     platform: Callable[[], Any]
     capability: Capability
     bauds: tuple[int, ...]
+    usb: UsbChip
     leds: tuple[tuple[str, int], ...]
     buttons: tuple[tuple[str, int], ...]
 
@@ -87,20 +114,33 @@ class Board:
                 continue
         return None
 
-    def baud(self, clock_hz: int) -> int:
-        """The fastest rate of the UART that this clock makes; `UserError` if there is none."""
-        for baud in self.bauds:
-            try:
-                divisor_for(clock_hz=clock_hz, baud=baud)
-            except ValueError:
-                continue
-            return baud
-        raise UserError(
-            f"Clock of {clock_hz / 1e6:g} MHz makes no baud rate of {self.title}'s serial port"
-        )
+    def bauds_at(self, clock_hz: int) -> tuple[int, ...]:
+        """The rates of the UART that this clock makes, the fastest first; there may be none."""
+        return tuple(baud for baud in self.bauds if _divides(clock_hz, baud))
 
-    def make_top(self, capability: Capability, clock_mhz: float) -> Elaboratable:
-        """The whole design for this board, engine included."""
+    def baud(self, clock_hz: int, asked: int | None = None) -> int:
+        """The rate of the UART at this clock: the fastest, or the one that is asked for.
+
+        Raises `UserError` if there is none, or if clock or USB chip do not make the one asked for.
+        """
+        known = self.bauds_at(clock_hz)
+        if not known:
+            raise UserError(
+                f"Clock of {clock_hz / 1e6:g} MHz makes no baud rate of {self.title}'s serial port"
+            )
+        if asked is None:
+            return known[0]
+        if asked not in known:
+            raise UserError(
+                f"{self.title} has no baud rate {asked} at {clock_hz / 1e6:g} MHz; known: "
+                f"{', '.join(map(str, known))}"
+            )
+        return asked
+
+    def make_top(
+        self, capability: Capability, clock_mhz: float, baud: int | None = None
+    ) -> Elaboratable:
+        """The whole design for this board, engine included; `baud` as for the method."""
         from hw.engine.engine import Engine
         from hw.top import BoardTop
 
@@ -109,12 +149,20 @@ class Board:
             engine=Engine(capability=capability),
             capability=capability,
             clock_hz=clock_hz,
-            baud=self.baud(clock_hz),
+            baud=self.baud(clock_hz, baud),
             input_hz=round(self.input_clock_mhz * 1e6),
             clock_resource=self.clock_resource,
             leds=self.leds,
             buttons=self.buttons,
         )
+
+
+def _divides(clock_hz: int, baud: int) -> bool:
+    try:
+        divisor_for(clock_hz=clock_hz, baud=baud)
+    except ValueError:
+        return False
+    return True
 
 
 def _icebreaker_platform():
@@ -144,6 +192,9 @@ BOARDS: dict[str, Board] = {
             capability=Capability(accumulator_bits=21, weight_words=14336, processor_words=2048),
             # What an FT2232H makes of its 12 MHz without rounding (FTDI AN_120, section 3).
             bauds=(12_000_000, 8_000_000, 6_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000),
+            usb=UsbChip(  # an FT2232H: its first interface is the flash's SPI
+                vendor=0x0403, product=0x6010, name="icebreaker", uart=1, loader="ice40_generic"
+            ),
             leds=(("led_g", 0), ("led_r", 0), *(("led", number) for number in range(2, 7))),
             buttons=(("button", 0), *(("button", number) for number in range(1, 4))),
         ),

@@ -39,6 +39,7 @@ class Job:
     plan: Any
     capability: Capability
     clock_mhz: float
+    baud: int
     seed: int
     plan_report: dict[str, Any]
 
@@ -72,7 +73,12 @@ def board_capability(board: Board, lanes: int | None = None) -> Capability:
 
 
 def prepare(
-    board: Board, network_name: str | None, lanes: int | None, clock: float | None, seed: int
+    board: Board,
+    network_name: str | None,
+    lanes: int | None,
+    clock: float | None,
+    seed: int,
+    baud: int | None = None,
 ) -> Job:
     """Read the network and plan it: everything that can be said before a build.
 
@@ -81,7 +87,7 @@ def prepare(
     clock_mhz = board.default_clock_mhz if clock is None else clock
     if not 0 <= seed < 2**31:
         raise UserError(f"Seed must be 0 to {2**31 - 1}, not {seed}")
-    board.clock_hz(clock_mhz)
+    baud = board.baud(board.clock_hz(clock_mhz), baud)
     capability = board_capability(board, lanes)
     network = load(zoo.find(network_name))
     plan = make_plan(network, capability)
@@ -91,10 +97,12 @@ def prepare(
         plan=plan,
         capability=capability,
         clock_mhz=clock_mhz,
+        baud=baud,
         seed=seed,
         plan_report=make_plan_report(
             board=board, network=network, plan=plan, capability=capability, clock_mhz=clock_mhz
-        ),
+        )
+        | {"baud": baud},
     )
 
 
@@ -128,7 +136,7 @@ def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_
     work = flow.Workspace(directory=staging.directory, kept_logs=staging.failed / "logs")
     work.logs.mkdir()
     with stages("rtl", "Generating RTL and Verilog"):
-        top = job.board.make_top(job.capability, job.clock_mhz)
+        top = job.board.make_top(job.capability, job.clock_mhz, job.baud)
         design = flow.elaborate(job.board, top, work)
         flow.to_verilog(tools, work)
     verification = None
@@ -195,7 +203,10 @@ def main(argv: list[str] | None = None) -> int:
     stages = Stages(Console(stderr=True, highlight=False))
     tools = Toolchain(native=arguments.native_tools, progress=stages.note)
     with stages("plan", "Reading the network and planning"):
-        job = prepare(board, arguments.network, arguments.lanes, arguments.clock, arguments.seed)
+        job = prepare(
+            board, arguments.network, arguments.lanes, arguments.clock, arguments.seed,
+            arguments.baud,
+        )  # fmt: skip
     if arguments.plan:
         if arguments.json:
             print(json.dumps(job.plan_report, indent=2))
@@ -224,6 +235,9 @@ def _parser() -> Parser:
     parser.add_argument("--plan", action="store_true", help="print the plan and stop")
     parser.add_argument("--lanes", type=int, metavar="N", help="output channels computed at once")
     parser.add_argument("--clock", type=float, metavar="MHZ", help="clock of the design")
+    parser.add_argument(
+        "--baud", type=int, metavar="N", help="rate of the serial line; default: the fastest"
+    )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of place-and-route")
     parser.add_argument("--output", type=folder, metavar="DIR", help="default: build/<board>")
     parser.add_argument(

@@ -7,10 +7,11 @@ from firmware.link import Link
 from firmware.protocol import PROTOCOL_VERSION, BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError
+from model.invocation import command
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 
-ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
+ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"
 MAP = REGISTER_MAP.version
 MAJOR = MAP >> 16

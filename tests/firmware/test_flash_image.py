@@ -19,6 +19,7 @@ from hw.heads import make_device_plan
 from hw.regmap import REGISTER_MAP, constant_words
 from model import zoo
 from model.errors import UserError
+from model.invocation import command
 from model.network import Conv, load, save
 from tests.networks import Limits
 from tests.sim.helpers import GENERIC, fitting, with_golden
@@ -310,7 +311,8 @@ def test_erased_and_foreign(image):
 
 
 def test_other_versions(image):
-    anew = "make it anew with `python -m firmware flash --board icebreaker --image-only`"
+    again = command("firmware", "flash", "--board", "icebreaker", "--image-only")
+    anew = f"make it anew with `{again}`"
     renew = "renew this program with `pip install -U decisivenets`"
     ours, map_ = FORMAT_VERSION, REGISTER_MAP.version
     shown = version_text(map_)

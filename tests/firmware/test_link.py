@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from firmware.frames import Reply
 from firmware.link import Link, LinkError, NoAnswer, Request
 from firmware.protocol import Command, Counter
+from model.invocation import command
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 
-ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
+ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
 
 
 def linked(timeout=0.03, **faults):
@@ -80,6 +81,38 @@ def test_three_tries_are_all():
     assert len(port.sent) == 3
     # The next request is another one, and is answered.
     assert link.ask(Request(command=Command.COUNTERS)).command == Command.COUNTERS
+
+
+@pytest.mark.parametrize("slower, end", [
+    ((4_000_000, 1_000_000), ", or build the board's design for a slower rate with "
+     f"`{command('firmware', 'flash', '--baud', '4000000')}` (4000000, 1000000 are possible)"),
+    ((), ""),
+])  # fmt: skip
+@pytest.mark.parametrize("faults, came", [
+    ({"lose_replies": [False, True, True, True]}, "nothing came"),
+    ({"damage_replies": [None, 3, 3, 3]}, "N bytes came"),
+])  # fmt: skip
+def test_a_device_that_has_answered_before(slower, end, faults, came):
+    """It has a bitstream: what may help is another line, or a slower one."""
+    device = FakeDevice(**{name: list(values) for name, values in faults.items()})
+    link = Link(MemoryPort(device), name="fake", timeout=0.03, slower=slower)
+    link.ask(Request(command=Command.INFO))
+    with pytest.raises(NoAnswer) as caught:
+        link.ask(Request(command=Command.COUNTERS))
+    assert re.sub(r"\d+ bytes", "N bytes", str(caught.value)) == (
+        "No answer to COUNTERS on fake at 6000000 baud, 3 x 0.03 s, though it has answered before: "
+        f"{came}, 2 requests were repeated so far; the line loses or damages bytes, or the board "
+        f"hung: press its reset button, try another cable without a hub{end}"
+    )
+    assert link.ask(Request(command=Command.COUNTERS)).status == 0
+
+
+def test_a_reply_that_comes_too_late_is_an_answer():
+    link, _, _, _ = linked(late=[0.1] * 3)
+    with pytest.raises(NoAnswer, match="nothing came: the board has no bitstream"):
+        link.ask(Request(command=Command.INFO))
+    link.listen(0.2)
+    assert link.answered and link.strays == 3
 
 
 def test_late_and_doubled_replies():

@@ -104,6 +104,17 @@ def test_options_may_stand_before_and_behind(device, picture, capsys):
     assert json.loads(run(capsys, "--port", "x", "info", "--json", "--port", "y"))["port"] == "y"
 
 
+def test_the_board_of_a_serial_number(device, capsys, monkeypatch):
+    """On every command: its port is what is opened."""
+    monkeypatch.setattr(tool, "find_port", lambda port, serial: f"port of {serial}, {port}")
+    for arguments in (["--serial", "ib1", "info"], ["info", "--serial=ib1"]):
+        assert run_json(capsys, *arguments)["port"] == "port of ib1, auto"
+    told = run_json(capsys, "--port", "/dev/ttyUSB1", "counters", "--serial", "ib1")
+    assert told["counters"]
+    assert "port of ib1, auto" in run(capsys, "info", "--serial", "ib1")
+    assert run_json(capsys, "info")["port"] == "auto"
+
+
 def test_standard_input(device, picture, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture.read_bytes())))
     told = run_json(capsys, "classify", "-")

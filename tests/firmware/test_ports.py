@@ -3,6 +3,8 @@ import fcntl
 import os
 import re
 import sys
+import threading
+import time
 import types
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,9 +15,11 @@ from serial.tools import list_ports
 
 from firmware import ports
 from firmware.link import Link, LinkError, NoAnswer
+from firmware.messages import FLASH_ANEW
 from firmware.ports import RULE, connect, find_port, listen, open_serial, rates
 from model.errors import UserError
-from tests.firmware.fake import FakeDevice, MemoryPort, pseudo_terminal
+from model.invocation import command
+from tests.firmware.fake import FakeDevice, MemoryPort, frame, pseudo_terminal
 
 
 def fails(text, kind=LinkError):
@@ -60,7 +64,9 @@ TWO = [*LINUX, port("/dev/ttyUSB5", location="1-4.2:1.1")]
     (OTHER, "No 1BitSquared iCEBreaker found on USB (serial ports of this machine: /dev/ttyACM0, "
      "/dev/ttyS0): plug it in, name a port with --port, or use the simulated board with --port "
      "sim"),
-    (TWO, "2 boards found, at /dev/ttyUSB1, /dev/ttyUSB5: choose one with --port"),
+    (TWO, "2 boards found; on USB: iCEBreaker V1.0e (no serial number, /dev/ttyUSB0 and "
+     "/dev/ttyUSB1), iCEBreaker V1.0e (no serial number, /dev/ttyUSB5): choose one with --port or "
+     "--serial"),
     (LINUX[:1], "The board's USB chip shows only /dev/ttyUSB0, not its second port: plug it in "
      "anew, or name a port with --port"),
 ])  # fmt: skip
@@ -68,6 +74,35 @@ def test_no_port_found(found, text, monkeypatch):
     monkeypatch.setattr(list_ports, "comports", lambda: found)
     with fails(text), connect("auto"):
         pass
+
+
+SERIALS = [
+    *(port(one.device, location=one.location, serial="ib1") for one in LINUX),
+    port("/dev/ttyUSB5", location="1-4.2:1.1", serial="ib2"),
+]
+
+
+@pytest.mark.parametrize("asked, serial, expected", [
+    ("auto", "ib1", "/dev/ttyUSB1"),
+    ("auto", "ib2", "/dev/ttyUSB5"),
+    ("/dev/ttyUSB5", "ib2", "/dev/ttyUSB5"),
+    ("/dev/anything", None, "/dev/anything"),
+])  # fmt: skip
+def test_the_port_of_the_board_that_is_named(asked, serial, expected, monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: SERIALS)
+    assert find_port(asked, serial) == expected
+
+
+@pytest.mark.parametrize("asked, serial, text", [
+    ("auto", "ib3", "No 1BitSquared iCEBreaker with serial number 'ib3'; on USB: "),
+    ("/dev/ttyUSB5", "ib1", "Port /dev/ttyUSB5 belongs to iCEBreaker V1.0e (serial number ib2, "),
+    ("/dev/ttyS0", "ib1", "Port /dev/ttyS0 is not a 1BitSquared iCEBreaker's on USB; on USB: "),
+    ("sim", "ib1", "--serial names a board on USB, --port sim is none: leave one of them out"),
+])  # fmt: skip
+def test_no_such_board(asked, serial, text, monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: SERIALS)
+    with pytest.raises(LinkError, match=f"^{re.escape(text)}"):
+        find_port(asked, serial)
 
 
 def test_rates():
@@ -119,7 +154,10 @@ def test_no_permission_names_the_udev_rule(monkeypatch, tmp_path):
         "trigger`, and plug the board in anew"
     ):
         open_serial(str(tmp_path), baud=115_200)
-    assert "0403" in RULE and "6010" in RULE and "'" not in RULE
+    assert RULE == (
+        'SUBSYSTEMS=="usb", ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6010", MODE="0660", '
+        'GROUP="plugdev", TAG+="uaccess", ENV{ID_MM_DEVICE_IGNORE}="1"'
+    )
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EAGAIN])
@@ -220,9 +258,8 @@ def test_no_rate_answers(opened, monkeypatch):
             pass
     assert str(caught.value) == (
         "No answer to INFO on fake at 6000000 baud, 3 x 0.02 s: nothing came: the board has no "
-        "bitstream, or another one; press its reset button or flash the board anew with `python -m "
-        "firmware flash --board icebreaker` (nor was there an answer at 12000000, 8000000, 4000000,"
-        " 3000000, 2000000, 1000000 baud)"
+        f"bitstream, or another one; press its reset button or {FLASH_ANEW} (nor was there an "
+        "answer at 12000000, 8000000, 4000000, 3000000, 2000000, 1000000 baud)"
     )
     assert len(made) == 7 and all(one.closed for one in made)
 
@@ -235,6 +272,28 @@ def test_alarm_ends_the_search(opened):
     assert len(made) == 1
 
 
+def test_an_answer_ends_the_search(opened):
+    """A device that answers at a rate, if something else, has that rate: others are not tried."""
+    device = FakeDevice()
+    device.take = lambda data: [(0, frame(bytes([0x86, 0, 0, 0])))]
+    made = opened(device)
+    with pytest.raises(NoAnswer) as caught:
+        with connect("fake", timeout=0.02):
+            pass
+    assert len(made) == 1 and made[0].closed
+    assert "though it has answered before" in str(caught.value)
+    assert "nor was there" not in str(caught.value)
+
+
+def test_slower_rates_are_those_that_the_board_can_be_built_for():
+    assert ports._slower(6_000_000) == (4_000_000, 3_000_000, 2_000_000, 1_000_000)
+    assert ports._slower(1_000_000) == ()
+    with pseudo_terminal(FakeDevice()) as name:
+        link = ports.open_link(name, baud=3_000_000)
+        assert link._slower == (2_000_000, 1_000_000)
+        link.close()
+
+
 def test_another_protocol_ends_the_search(opened):
     made = opened(FakeDevice(protocol=9))
     with pytest.raises(
@@ -243,6 +302,11 @@ def test_another_protocol_ends_the_search(opened):
         with connect("fake", timeout=0.02):
             pass
     assert len(made) == 1 and made[0].closed
+
+
+def board_program(start):
+    """A stand-in for `sim.board`."""
+    return types.SimpleNamespace(start=start, check_flash=Path.read_bytes)
 
 
 @pytest.mark.parametrize("violations, said", [
@@ -263,14 +327,68 @@ def test_simulated_board(violations, said, monkeypatch, tmp_path, capsys):
             yield types.SimpleNamespace(port=name, violations=violations)
             events.append("end")
 
-    board = types.SimpleNamespace(start=start, check_flash=Path.read_bytes)
-    monkeypatch.setitem(sys.modules, "sim.board", board)
+    monkeypatch.setitem(sys.modules, "sim.board", board_program(start))
     image = tmp_path / "flash.bin"
     image.touch()
     with connect("sim", flash=image) as device:
         assert device.info.network_name == "tiny"
     assert events == [("start", image), "end"]
     assert capsys.readouterr().err == "Compiling\n" + said
+
+
+@pytest.fixture
+def sharing(monkeypatch):
+    """Simulated boards that do nothing; how many there were at a time."""
+    most, now = [0], [0]
+
+    @contextmanager
+    def start(flash, **_):
+        now[0] += 1
+        most[0] = max(most[0], now[0])
+        with pseudo_terminal(FakeDevice()) as name:
+            yield types.SimpleNamespace(port=name, violations=[])
+        now[0] -= 1
+
+    monkeypatch.setitem(sys.modules, "sim.board", board_program(start))
+    return most
+
+
+def test_one_simulated_board_at_a_time_has_a_flash_image(sharing, tmp_path, monkeypatch):
+    """Each writes what it learns into it; by whatever name."""
+    (tmp_path / "flash.bin").touch()
+    (tmp_path / "link.bin").symlink_to("flash.bin")
+    (tmp_path / "other.bin").touch()
+    monkeypatch.setattr(ports, "_BUSY_SECONDS", 0.2)
+    with connect("sim", flash=tmp_path / "flash.bin"):
+        with connect("sim", flash=tmp_path / "other.bin"):
+            assert sharing == [2]
+        busy = (
+            f"Flash image {tmp_path}/link.bin is in use by another simulated board: end that one "
+            "first, or give a copy of the image with --flash"
+        )
+        with fails(busy, UserError):
+            with connect("sim", flash=tmp_path / "link.bin"):
+                pass
+    with connect("sim", flash=tmp_path / "link.bin") as device:
+        assert device.info.network_name == "tiny"
+
+
+def test_the_next_simulated_board_waits_for_the_one_before(sharing, tmp_path):
+    (tmp_path / "flash.bin").touch()
+    order = []
+
+    def one(number):
+        with connect("sim", flash=tmp_path / "flash.bin"):
+            order.append(number)
+            time.sleep(0.3)
+            order.append(number)
+
+    threads = [threading.Thread(target=one, args=[number]) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sharing == [1] and order[::2] == order[1::2] and sorted(order) == [0, 0, 1, 1, 2, 2]
 
 
 def test_listening_sends_nothing(opened):
@@ -287,7 +405,8 @@ def test_listening_sends_nothing(opened):
 
 
 def test_simulated_board_without_flash(tmp_path):
-    with fails(f"No flash image {tmp_path}/none.bin for the simulated board: make one with `python "
-               "-m firmware flash --board icebreaker --image-only`", UserError):  # fmt: skip
+    make = command("firmware", "flash", "--board", "icebreaker", "--image-only")
+    with fails(f"No flash image {tmp_path}/none.bin for the simulated board: make one with "
+               f"`{make}`", UserError):  # fmt: skip
         with connect("sim", flash=tmp_path / "none.bin"):
             pass

@@ -27,6 +27,7 @@ from hw.engine.layout import table_fields
 from hw.regmap import REGISTER_MAP
 from hw.soc import boot, memory, stream
 from model.errors import UserError
+from model.invocation import command
 from model.network import FORMAT_VERSION as NETWORK_VERSION
 from model.network import NetworkError, load, save
 from sim.board import __main__ as simulator
@@ -36,10 +37,11 @@ from tests.firmware.fake import FakeDevice, MemoryPort
 CAPABILITY = find_board("icebreaker").capability
 KEPT = Path(__file__).parent / "versions"
 MAP = REGISTER_MAP.version
-FLASH = 0x0100_0000  # byte address on the bus (docs/soc.md)
+FLASH_BASE = 0x0100_0000  # byte address on the bus (docs/soc.md)
 
-FLASH_ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
-IMAGE_ANEW = "make it anew with `python -m firmware flash --board icebreaker --image-only`"
+FLASH = ("firmware", "flash", "--board", "icebreaker")
+FLASH_ANEW = f"flash the board anew with `{command(*FLASH)}`"
+IMAGE_ANEW = f"make it anew with `{command(*FLASH, '--image-only')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"
 IGNORED = "The lesson saved on the board is ignored: it"
 TEACH = "teach it anew with `learn`"
@@ -258,7 +260,7 @@ def test_info_as_boards_gave_it(name, monkeypatch):
 def test_parts_of_the_flash_that_differ(error, words, told, monkeypatch, capsys):
     """The firmware only says that it differs; the host reads what the directory says."""
     end = FakeDevice(boot_error=error, map_version=MAP)
-    end.memory = {FLASH + DIRECTORY + 4 * index: word for index, word in enumerate(words)}
+    end.memory = {FLASH_BASE + DIRECTORY + 4 * index: word for index, word in enumerate(words)}
     with says(f"The device does not classify: {told}", DeviceError):
         opened(end).require_ready()
     with fake.pseudo_terminal(end) as port:
@@ -299,7 +301,7 @@ NEWER = layout.LEARNED_VERSION + 3
 def test_lesson_that_is_not_used(slots, told):
     end = FakeDevice(map_version=MAP)
     for start, words in zip(LEARNED_SLOTS, slots, strict=True):
-        end.memory |= {FLASH + start + 4 * index: word for index, word in enumerate(words)}
+        end.memory |= {FLASH_BASE + start + 4 * index: word for index, word in enumerate(words)}
     device = opened(end)
     assert ignored_lesson(device) == told
     list(device.learn("x", [bytes(fake.IMAGE_BYTES)]))
@@ -311,7 +313,7 @@ def test_lesson_that_is_not_used(slots, told):
 
 def test_lesson_of_an_older_version(monkeypatch):
     end = FakeDevice(map_version=MAP)
-    end.memory = {FLASH + LEARNED_SLOTS[0]: LEARNED_MAGIC}
+    end.memory = {FLASH_BASE + LEARNED_SLOTS[0]: LEARNED_MAGIC}
     monkeypatch.setattr(versions, "LEARNED_VERSION", layout.LEARNED_VERSION + 1)
     assert ignored_lesson(opened(end)) == (
         f"{IGNORED} has version {layout.LEARNED_VERSION}, older than this program's "
@@ -327,7 +329,7 @@ def test_the_line_is_printed_where_lessons_matter(words, status, out, tmp_path, 
     from PIL import Image
 
     end = FakeDevice(map_version=MAP)
-    end.memory = {FLASH + LEARNED_SLOTS[0]: LEARNED_MAGIC + (3 << 24)}
+    end.memory = {FLASH_BASE + LEARNED_SLOTS[0]: LEARNED_MAGIC + (3 << 24)}
     picture = tmp_path / "picture.png"
     Image.new("RGB", (6, 4)).save(picture)
     pictures = [] if words == ["info"] else [str(picture)]

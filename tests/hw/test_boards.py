@@ -67,6 +67,29 @@ def test_fastest_baud_rate(mhz, baud):
         assert eighths in (8, 12) or (eighths >= 16 and eighths == int(eighths))
 
 
+def test_a_baud_rate_that_is_asked_for():
+    board = find_board("icebreaker")
+    assert board.bauds_at(36_000_000) == (
+        6_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000
+    )  # fmt: skip
+    assert board.baud(36_000_000, 1_000_000) == 1_000_000
+    # The divisor is the clock's cycles in a bit.
+    for baud, divisor in ((None, 6), (2_000_000, 18)):
+        assert board.make_top(board.capability, 36, baud).soc._divisor == divisor
+
+
+@pytest.mark.parametrize("clock, known", [
+    (36, "6000000, 4000000, 3000000, 2000000, 1000000"), (12, "3000000, 2000000, 1000000"),
+])  # fmt: skip
+@pytest.mark.parametrize("baud", [0, -1, 115_200, 12_000_000, 5_000_000])
+def test_a_baud_rate_that_clock_or_usb_chip_do_not_make(baud, clock, known):
+    with pytest.raises(UserError) as caught:
+        find_board("icebreaker").baud(clock * 1_000_000, baud)
+    assert str(caught.value) == (
+        f"1BitSquared iCEBreaker has no baud rate {baud} at {clock} MHz; known: {known}"
+    )
+
+
 def test_no_baud_rate():
     with pytest.raises(UserError) as caught:
         find_board("icebreaker").baud(3_000_000)

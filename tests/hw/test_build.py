@@ -152,6 +152,25 @@ def test_whole_build(run, tmp_path, network_file):
     assert {"synthesis.log", "nextpnr.log", "icepack.log", "verification-run.log"} <= logs
 
 
+def test_the_rate_of_the_serial_line(run, monkeypatch):
+    """It reaches the design and the report; a rate that cannot be is refused at once."""
+    made = []
+
+    def make_top(board, capability, clock_mhz, baud):
+        made.append((clock_mhz, baud))
+        return Counter(4)
+
+    monkeypatch.setattr(Board, "make_top", make_top)
+    assert json.loads(run("--plan", "--json")[1])["baud"] == 3_000_000
+    assert json.loads(run("--baud", "1000000", "--json")[1])["baud"] == 1_000_000
+    assert made == [(12, 1_000_000)]
+    status, _, stderr = run("--baud", "115200")
+    assert status == 2 and stderr.splitlines()[-1] == (
+        "error: 1BitSquared iCEBreaker has no baud rate 115200 at 12 MHz; known: 3000000, 2000000, "
+        "1000000"
+    )
+
+
 def test_json_is_all_that_stdout_has(run, tmp_path):
     status, stdout, _ = run("--json")
     assert status == 0

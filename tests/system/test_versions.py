@@ -15,6 +15,7 @@ from firmware.flash_image import FlashImageError, parse
 from firmware.layout import FORMAT_VERSION, LEARNED_MAGIC, LEARNED_SLOTS, LEARNED_VERSION
 from firmware.protocol import PROTOCOL_VERSION, BootError
 from firmware.versions import ignored_lesson
+from model.invocation import command
 from model.network import load
 from tests.system.helpers import (
     BANNER,
@@ -29,7 +30,7 @@ from tests.system.helpers import (
 )
 
 KEPT = Path(__file__).parents[1] / "firmware" / "versions"
-ANEW = "flash the board anew with `python -m firmware flash --board icebreaker`"
+ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"
 
 
