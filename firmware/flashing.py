@@ -1,6 +1,7 @@
 """`python -m firmware flash`: builds what is missing, packs one image, writes it to a board."""
 
 import json
+import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,19 +15,18 @@ from firmware import compile as compiler
 from firmware import recent, usb
 from firmware.drawings import drawings
 from firmware.flash_image import FlashImage, make_flash_image
+from firmware.flash_summary import tell
 from firmware.link import LinkError, NoAnswer
 from firmware.loader import Evidence, Loader
 from firmware.ports import connect
 from hw.boards import Board, find_board
 from hw.build import build, prepare
 from hw.flow import design_sha256
-from hw.report import print_summary, summary_lines
 from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model import zoo
 from model.errors import UserError
 from model.files import check_output, write
-from model.invocation import command
 from model.network import Network, load
 from model.picture_files import STANDARD_INPUT, find_pictures, shown
 from model.pictures import PictureOptions, read_picture
@@ -90,7 +90,7 @@ def run(options: Namespace) -> int:
     if options.json:
         print(json.dumps(described, indent=2))
     else:
-        _tell(described, _read_report(folder), options)
+        tell(described, _read_report(folder), options)
     if loader is not None and not described["flashed"]:
         raise UserError(f"Written, but not proven: {described['proof']['text']}", status=1)
     return 0
@@ -161,7 +161,11 @@ def flash(
     logs.mkdir(parents=True, exist_ok=True)
     with stages("flash", f"Writing the flash of the {board.title}"):
         chip = find_chip(board, loader, options)  # anew: it may have been plugged in elsewhere
-        evidence = loader.write(image.bytes, chip=chip, logs=logs)
+        try:
+            evidence = loader.write(image.bytes, chip=chip, logs=logs)
+        except KeyboardInterrupt:
+            print("warning: the flash may be written in part: flash anew", file=sys.stderr)
+            raise
     port = None if chip is None else usb.serial_port(chip, board)
     if port is None:
         answer = Evidence(by=None, text="the board was not asked: its serial port is not known")
@@ -285,49 +289,3 @@ def simulated_image(network_name: str | None) -> Path:
         return make_image(board, network, None, (), Stages(Console(stderr=True, highlight=False)))
 
     return recent.simulated_image(network_name, make)
-
-
-def _tell(described: dict[str, Any], report: dict[str, Any], options: Namespace) -> None:
-    if "resources" in report:
-        _tell_report(find_board(described["board"]), described["sha256"], report, options)
-        print(f"Report of the build: {described['report']}")
-    print(
-        f"Flash image: {described['image']}, {described['bytes']:,} bytes, network "
-        f"{described['network']}, {described['demo_images']} demo images"
-    )
-    if described["why_not"]:
-        print(f"This network cannot learn on the device: {described['why_not']}")
-    proof = described["proof"]
-    if proof is None:
-        sim = ("--port", "sim", "--flash", described["image"], "classify", "IMAGE...")
-        print("Now, without a board or with one:")
-        print(f"  {command('firmware', *sim)}")
-        print(f"  {command('firmware', *_again(options))}")
-    elif described["flashed"]:
-        print(f"The board is flashed: {proof['text']}; {proof['board']}. Now:")
-        which = [] if options.port == "auto" else ["--port", options.port]
-        which += [] if options.serial is None else ["--serial", options.serial]
-        print(f"  {command('firmware', *which, 'classify', 'IMAGE...')}")
-
-
-def _again(options: Namespace) -> list[str]:
-    """The words of this `flash` without what keeps it from the board."""
-    words = ["flash", "--board", options.board]
-    for name in ("network", "baud", "output"):
-        if (value := getattr(options, name)) is not None:
-            words += [f"--{name}", str(value)]
-    words += ["--native-tools"] if options.native_tools else []
-    return [*words, "--images", *map(str, options.demo)] if options.demo else words
-
-
-def _tell_report(board: Board, sha256: str, report: dict[str, Any], options: Namespace) -> None:
-    """What the board reaches, by the report of its bitstream and the plan of this network."""
-    console = Console(highlight=False)
-    if report["network"]["sha256"] == sha256:
-        print_summary(report, console)
-        return
-    plan = prepare(board, options.network, None, None, 1, options.baud).plan_report
-    for name, text in summary_lines(report | plan | {"cycles_rtl": None}):
-        if name == "Verified":
-            text += f" (the build was, with {report['network']['name']})"
-        console.print(f"{name}: {text}", markup=False)

@@ -42,7 +42,7 @@ _PROBE_SECONDS = 0.3  # for an answer at a rate that is only tried
 SIMULATED_SLOWNESS = 200.0
 """How much slower than a board a simulated one may be, for time-outs: 180,000 cycles a second."""
 
-_BUSY_SECONDS = 20.0  # to wait for another program at the same simulated flash: most take two
+_BUSY_SECONDS = 120.0  # to wait for others at the same simulated flash, which may compile it, too
 _STARTING_SLOWNESS, _STARTING_TRIES = 20.0, 15
 
 
@@ -284,7 +284,7 @@ def _alone(flash: Path) -> Iterator[None]:
         f"Flash image {flash} is in use by another simulated board: end that one first, or give a "
         "copy of the image with --flash"
     )
-    end = time.monotonic() + _BUSY_SECONDS
+    end, told = time.monotonic() + _BUSY_SECONDS, False
     with ExitStack() as stack:
         while True:
             try:
@@ -293,7 +293,10 @@ def _alone(flash: Path) -> Iterator[None]:
             except UserError:
                 if time.monotonic() > end:
                     raise
-                time.sleep(0.1)
+            if not told:
+                _say(f"Waiting for another simulated board that uses {flash}")
+                told = True
+            time.sleep(0.1)
         yield
 
 

@@ -408,6 +408,18 @@ def test_real_loader_whose_verification_fails(mode, built, usb, capsys):
     assert caught.value.status == 1 and capsys.readouterr().out == ""
 
 
+def test_ctrl_c_while_it_writes(built, loader, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flashing.Loader, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        tool.main(["flash"])
+    assert capsys.readouterr().err.endswith(
+        "warning: the flash may be written in part: flash anew\n"
+    )
+
+
 @pytest.mark.parametrize("name", ["flash.hex", "flash.bit.gz", "noending", "-f.bin", "a b.bin"])
 def test_real_loader_takes_an_image_of_any_name(name, built, usb):
     tool.main(["flash", f"--output={name}"])

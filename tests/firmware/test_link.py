@@ -108,10 +108,10 @@ def test_a_device_that_has_answered_before(slower, end, faults, came):
 
 
 def test_a_reply_that_comes_too_late_is_an_answer():
-    link, _, _, _ = linked(late=[0.1] * 3)
+    link, _, _, _ = linked(late=[0.5] * 3)
     with pytest.raises(NoAnswer, match="nothing came: the board has no bitstream"):
         link.ask(Request(command=Command.INFO))
-    link.listen(0.2)
+    link.listen(0.8)
     assert link.answered and link.strays == 3
 
 

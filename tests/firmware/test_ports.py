@@ -373,7 +373,7 @@ def test_one_simulated_board_at_a_time_has_a_flash_image(sharing, tmp_path, monk
         assert device.info.network_name == "tiny"
 
 
-def test_the_next_simulated_board_waits_for_the_one_before(sharing, tmp_path):
+def test_the_next_simulated_board_waits_for_the_one_before(sharing, tmp_path, capsys):
     (tmp_path / "flash.bin").touch()
     order = []
 
@@ -389,6 +389,8 @@ def test_the_next_simulated_board_waits_for_the_one_before(sharing, tmp_path):
     for thread in threads:
         thread.join()
     assert sharing == [1] and order[::2] == order[1::2] and sorted(order) == [0, 0, 1, 1, 2, 2]
+    waiting = f"Waiting for another simulated board that uses {tmp_path}/flash.bin\n"
+    assert capsys.readouterr().err == 2 * waiting
 
 
 def test_listening_sends_nothing(opened):

@@ -1,0 +1,60 @@
+"""What `python -m firmware flash` prints at its end: figures, files, and commands to paste."""
+
+from argparse import Namespace
+from typing import Any
+
+from rich.console import Console
+
+from hw.boards import Board, find_board
+from hw.build import prepare
+from hw.report import print_summary, summary_lines
+from model.invocation import command
+
+__all__ = ["tell"]
+
+
+def tell(described: dict[str, Any], report: dict[str, Any], options: Namespace) -> None:
+    """Print what a `flash` made, its build's `report` ({}: none), and what to type next."""
+    if "resources" in report:
+        _tell_report(find_board(described["board"]), described["sha256"], report, options)
+        print(f"Report of the build: {described['report']}")
+    print(
+        f"Flash image: {described['image']}, {described['bytes']:,} bytes, network "
+        f"{described['network']}, {described['demo_images']} demo images"
+    )
+    if described["why_not"]:
+        print(f"This network cannot learn on the device: {described['why_not']}")
+    proof = described["proof"]
+    if proof is None:
+        sim = ("--port", "sim", "--flash", described["image"], "classify", "IMAGE...")
+        print("Now, without a board or with one:")
+        print(f"  {command('firmware', *sim)}")
+        print(f"  {command('firmware', *_again(options))}")
+    elif described["flashed"]:
+        print(f"The board is flashed: {proof['text']}; {proof['board']}. Now:")
+        which = [] if options.port == "auto" else ["--port", options.port]
+        which += [] if options.serial is None else ["--serial", options.serial]
+        print(f"  {command('firmware', *which, 'classify', 'IMAGE...')}")
+
+
+def _again(options: Namespace) -> list[str]:
+    """The words of this `flash` without what keeps it from the board."""
+    words = ["flash", "--board", options.board]
+    for name in ("network", "baud", "output"):
+        if (value := getattr(options, name)) is not None:
+            words += [f"--{name}", str(value)]
+    words += ["--native-tools"] if options.native_tools else []
+    return [*words, "--images", *map(str, options.demo)] if options.demo else words
+
+
+def _tell_report(board: Board, sha256: str, report: dict[str, Any], options: Namespace) -> None:
+    """What the board reaches, by the report of its bitstream and the plan of this network."""
+    console = Console(highlight=False)
+    if report["network"]["sha256"] == sha256:
+        print_summary(report, console)
+        return
+    plan = prepare(board, options.network, None, None, 1, options.baud).plan_report
+    for name, text in summary_lines(report | plan | {"cycles_rtl": None}):
+        if name == "Verified":
+            text += f" (the build was, with {report['network']['name']})"
+        console.print(f"{name}: {text}", markup=False)
