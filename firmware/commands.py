@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress
-
 from firmware.client import Device, DeviceError, encode_label
 from firmware.messages import boot_error_name, explain_boot_error
 from firmware.pictures import find_pictures, read_picture
 from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
 from model.errors import UserError, nearest
-from model.progress import progress_bar
+from model.terminal import Bar, progress_bar
 
 __all__ = ["COMMANDS", "NEED_NETWORK", "Answer", "parse_address", "prepare"]
 
@@ -305,9 +303,8 @@ def _device(device: Device) -> dict[str, Any]:
     return {"network": device.info.network_name, "clock_hz": device.info.clock_hz}
 
 
-def _bar(total: int) -> Progress:
-    """A bar on a terminal, gone when it is full; none for a single image."""
-    bar = progress_bar()
-    bar.disable = total < 2 or not bar.console.is_terminal
-    bar.live.transient = True
+def _bar(total: int) -> Bar:
+    """A bar that is gone when it is full; none on a terminal for a single image."""
+    bar = progress_bar(transient=True)
+    bar.disable |= total < 2
     return bar

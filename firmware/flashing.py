@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from firmware import compile as compiler
 from firmware.drawings import drawings
 from firmware.flash_image import FlashImage, make_flash_image
@@ -25,6 +23,7 @@ from model import zoo
 from model.errors import UserError
 from model.files import check_output, write
 from model.network import Network, load
+from model.terminal import console
 
 __all__ = ["bitstream", "explain_cable", "make_image", "run", "simulated_image", "write_to_board"]
 
@@ -65,7 +64,7 @@ def run(options: Namespace) -> int:
     if STANDARD_INPUT in paths:
         raise UserError("--images takes files and folders, not standard input")
     demo = [read_picture(path, input_shape=network.input_shape) for path in paths]
-    stages = Stages(Console(stderr=True, highlight=False))
+    stages = Stages(console(stderr=True))
     tools = Toolchain(native=options.native_tools, progress=stages.note)
     if not options.image_only:
         tools.find("openfpgaloader")  # a missing tool is said now, not after minutes of work
@@ -160,7 +159,7 @@ def simulated_image(network_name: str | None) -> Path:
             return folder / name
     network = load(zoo.find(network_name))
     folder.mkdir(parents=True, exist_ok=True)
-    stages = Stages(Console(stderr=True, highlight=False))
+    stages = Stages(console(stderr=True))
     write(folder / "simulated.bin", make_image(board, network, None, (), stages).bytes)
     return folder / "simulated.bin"
 

@@ -50,7 +50,10 @@ def find_port() -> str:
 
     Raises `LinkError` if there is none, or more than one.
     """
-    from serial.tools.list_ports import comports
+    try:
+        from serial.tools.list_ports import comports
+    except ImportError as error:
+        raise _no_pyserial("auto", error) from None
 
     ports = comports()
     chips = [port for port in ports if (port.vid, port.pid) == (_VENDOR, _PRODUCT)]
@@ -91,8 +94,10 @@ def open_serial(port: str, *, baud: int):
     It is this program's alone, and asks the USB chip not to hold short answers back (16 ms by
     default, FTDI AN232B-04), where the system can.
     """
-    import serial
-
+    try:
+        import serial
+    except ImportError as error:
+        raise _no_pyserial(port, error) from None
     try:
         opened = serial.serial_for_url(
             port,
@@ -108,6 +113,10 @@ def open_serial(port: str, *, baud: int):
     with suppress(ValueError, NotImplementedError, AttributeError, OSError):
         opened.set_low_latency_mode(True)
     return opened
+
+
+def _no_pyserial(port: str, error: ImportError) -> LinkError:
+    return LinkError(f"No port {port}: pyserial does not run on this system: {error}")
 
 
 def _why(port: str, error: OSError) -> str:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from model import children, heartbeat
 from model.errors import UserError, nearest
 
 __all__ = ["TOOLS", "ToolSource", "Toolchain", "last_lines"]
@@ -129,7 +130,11 @@ class Toolchain:
         if not source.version:
             return str(program)
         text = subprocess.run(
-            [program, *source.version], capture_output=True, text=True, stdin=subprocess.DEVNULL
+            [program, *source.version],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
         )
         lines = (text.stdout + text.stderr).strip().splitlines()
         return lines[0] if lines else str(program)
@@ -165,18 +170,14 @@ class Toolchain:
         with open(log, "w", encoding="utf-8") as file:
             file.write(f"$ {program.name} {' '.join(map(str, arguments := list(arguments)))}\n")
             file.flush()
-            process = subprocess.Popen(
-                [program, *arguments],
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                status = process.wait()
-            except BaseException:
-                _stop(process)
-                raise
+            with heartbeat.doing(lambda: f"{name} is at work, last: {last_lines(log, 1)}"):
+                status = children.run(
+                    [program, *arguments],
+                    cwd=directory,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                )
         if status:
             raise UserError(
                 f"{name} failed with status {status}; log: {shown_log or log}; "
@@ -269,12 +270,3 @@ def _is_compiled(source: ToolSource) -> bool:
     cache = Path(os.environ.get("YOWASP_CACHE_DIR", default))
     folder = cache / source.wheel.replace("-", "_") / str(source.wasm)
     return any(folder.glob("*"))
-
-
-def _stop(process: subprocess.Popen) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

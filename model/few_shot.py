@@ -18,18 +18,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from model._torch import torch
 from model.checkpoint import BATCH, Trained, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
-from model.progress import progress_bar
 from model.reference import logits
 from model.resnet import ResNet
 from model.show import open_network
+from model.terminal import Table, console, progress_bar, say
 
 __all__ = [
     "VARIANTS",
@@ -380,25 +378,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(facts):
-    table = Table("variant", show_edge=False)
-    table.add_column("accuracy, %", justify="right")
-    table.add_column("±", justify="right")
+    table = Table("variant", "accuracy, %", "±")
     for variant, result in facts["results"].items():
-        table.add_row(variant, f"{result['mean']:.2f}", f"{result['interval']:.2f}")
-    console = Console(width=100, highlight=False)
-    console.print(table)
+        table.add(variant, f"{result['mean']:.2f}", f"{result['interval']:.2f}")
+    table.show(to := console())
     queries = "all other images" if facts["queries"] is None else f"{facts['queries']} queries"
-    console.print(
+    say(
+        to,
         f"{facts['ways']}-way {facts['shots']}-shot, {queries} of a class, "
         f"{facts['episodes']} episodes by seed {facts['seed']}; {facts['features']} "
         f"{'integer' if facts['integers'] else 'floating-point'} features; "
-        f"CIFAR-FS, {facts['part']} classes"
+        f"CIFAR-FS, {facts['part']} classes",
     )
-    console.print(f"The network was trained on {facts['trained_on']}.")
+    say(to, f"The network was trained on {facts['trained_on']}.")
     if facts["trained_on"] == DATA_SETS["cifar100"].title:
-        console.print("It has seen the novel classes: this is not a few-shot result.")
+        say(to, "It has seen the novel classes: this is not a few-shot result.")
     elif not facts["trained_on_base_classes"]:
-        console.print("Published results are of networks trained on CIFAR-FS's base classes.")
+        say(to, "Published results are of networks trained on CIFAR-FS's base classes.")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
-from model.progress import progress_bar
 from model.reference import Reference
 from model.show import open_network
+from model.terminal import progress_bar
 from model.wins_figures import classes_figure, layer_figure, write_figure
 
 __all__ = [

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -94,8 +95,13 @@ def compile_board(
     progress : callable
         Called with a line of text at each step that takes a while.
 
-    Raises `UserError` if the clock is not one that the board has, or a tool is missing or fails.
+    Raises `UserError` if the clock is not one that the board has, if a tool is missing or fails,
+    and on Windows.
     """
+    if not hasattr(socket, "AF_UNIX") or os.name != "posix":
+        raise UserError(
+            "The simulated board runs on Linux and macOS only: use WSL on Windows (docs/systems.md)"
+        )
     tools = Toolchain(progress=progress)
     say = progress or (lambda line: None)
     started = time.monotonic()
