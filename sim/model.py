@@ -23,6 +23,7 @@ from hw.capability import Capability
 from hw.tools import Toolchain, last_lines
 from model import children
 from model.errors import UserError, nearest
+from model.places import cache_folder
 
 from .harness import control_file, harness
 from .rtl import TOP, Backdoor, Design, elaborate, find_memories, write_verilog
@@ -31,7 +32,6 @@ __all__ = [
     "DEFAULT_CLOCK_HZ",
     "SIMULATORS",
     "Model",
-    "cache_folder",
     "compile_model",
     "forget",
     "ice40_cells",
@@ -95,14 +95,6 @@ class _Icarus(_Supervised, cocotb_runner.Icarus):
     pass
 
 
-def cache_folder() -> Path:
-    """Where models are kept: $DECISIVENETS_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("DECISIVENETS_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "decisivenets"
-
-
 def make_runner(simulator: str):
     """cocotb's runner for `simulator`. Raises `UserError` if there is no such, or not installed."""
     if simulator not in SIMULATORS:
@@ -143,7 +135,7 @@ def compile_model(
     waves : bool
         Compile in what records waveforms.
     cache : Path
-        Folder of compiled models; default: `cache_folder()`.
+        Folder of compiled models; default: `model.places.cache_folder()`.
     edit : callable
         Changes the Verilog before it is compiled: how tests put faults in.
     progress : callable

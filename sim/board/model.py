@@ -22,8 +22,9 @@ from hw.boards import Board
 from hw.tools import Toolchain
 from model.errors import UserError
 from model.files import write
+from model.places import cache_folder
 from sim.board import design
-from sim.model import cache_folder, forget
+from sim.model import forget
 
 __all__ = ["Program", "compile_board"]
 
@@ -91,7 +92,7 @@ def compile_board(
     edit : callable
         Changes the SoC's Verilog before it is compiled: how tests put faults in.
     cache : Path
-        Folder of compiled programs; default: in `sim.model.cache_folder()`.
+        Folder of compiled programs; default: in `model.places.cache_folder()`.
     progress : callable
         Called with a line of text at each step that takes a while.
 

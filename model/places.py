@@ -1,0 +1,48 @@
+"""Folders that the user did not name: the one place that says where anything unasked is written.
+
+`cache_folder` holds what can be made again (compiled simulations), `state_folder` what a program
+keeps from one run to the next. Each is its environment variable's, else the system's own for the
+user: on Linux those of the XDG base directory specification.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import platformdirs
+
+from model.errors import UserError
+
+__all__ = ["cache_folder", "state_folder"]
+
+_NAME = "decisivenets"
+
+
+def cache_folder() -> Path:
+    """What can be made again: $DECISIVENETS_CACHE, or the user's cache folder. It is made.
+
+    Raises `UserError`, which names the variable, if it cannot be.
+    """
+    return _made("DECISIVENETS_CACHE", platformdirs.user_cache_path)
+
+
+def state_folder() -> Path:
+    """What is kept from run to run: $DECISIVENETS_STATE, or the user's state folder. It is made.
+
+    Raises `UserError`, which names the variable, if it cannot be.
+    """
+    return _made("DECISIVENETS_STATE", platformdirs.user_state_path)
+
+
+def _made(variable: str, default: Callable[..., Path]) -> Path:
+    chosen = os.environ.get(variable)
+    # Absolute: a program that changes its folder on the way keeps to the same one.
+    folder = Path(os.path.abspath(chosen)) if chosen else default(_NAME, appauthor=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The folder {folder} cannot be made ({error.strerror}): name another one with the "
+            f"environment variable {variable}"
+        ) from None
+    return folder
