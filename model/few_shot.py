@@ -16,6 +16,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +41,7 @@ __all__ = [
     "main",
     "pooled",
     "trained",
+    "used",
 ]
 
 VARIANTS = ("UN", "L2N", "CL2N")
@@ -108,6 +110,21 @@ def draws(
         picked = keys.topk(shots + (queries or 0)).indices
         asked = None if queries is None else picked[:, :, shots:]
         yield Draw(classes, picked[:, :, :shots], asked)
+
+
+def used(labels: torch.Tensor, **sampling: Any) -> torch.Tensor:
+    """Which images episodes ask for: int64, ascending; `sampling` is what `draws` is given."""
+    sizes = labels.bincount()
+    places = torch.arange(int(sizes.max()))
+    asked = torch.zeros(len(sizes), len(places), dtype=torch.bool)
+    for draw in draws(sizes.tolist(), **sampling):
+        if draw.queries is None:  # all images of a class: support, and the others
+            asked[draw.classes.unique()] = True
+        else:
+            picked = torch.cat([draw.support, draw.queries], 2)
+            asked[draw.classes[:, :, None].expand_as(picked), picked] = True
+    there = places < sizes[:, None]
+    return labels.argsort(stable=True)[asked[there]].sort().values
 
 
 def decide(table: torch.Tensor, draw: Draw) -> torch.Tensor:
@@ -343,7 +360,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             task = bar.add_task(f"features, {what} classes", total=len(pixels))
             return extract(pixels, lambda count: bar.advance(task, count))
 
-        found = features(novel.pixels, "novel")
+        # What no episode asks for stays zero, and is never looked at.
+        asked = used(novel.labels, seed=options.seed, **sampling)
+        part = features(novel.pixels[asked], "novel")
+        found = part.new_zeros(len(novel.labels), part.shape[1])
+        found[asked] = part
         mean = None if base is None else features(base, "base").mean(0)
         for variant in dict.fromkeys(options.variants):
             task = bar.add_task(f"episodes, {variant}", total=options.episodes)
@@ -365,6 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "trained_on_base_classes": proper,
         "part": options.part,
         "features": found.shape[1],
+        "images": {"novel": len(asked), "base": 0 if base is None else len(base)},
         **sampling,
         "seed": options.seed,
         "results": {variant: asdict(result) for variant, result in results.items()},

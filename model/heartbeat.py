@@ -44,10 +44,12 @@ def quiet():
 
 
 def duration(seconds: float) -> str:
-    """A time for people: 50 s, 12 min, 3 h 5 min."""
+    """A time for people: 50 s, 2 min 5 s, 12 min, 3 h 5 min."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
+    minutes = int(seconds / 60)
+    if minutes < 10:
+        return f"{minutes} min {seconds % 60:.0f} s"
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
 

@@ -19,12 +19,12 @@ import hw
 import sim.model
 import sim.rtl
 from hw.boards import Board
-from hw.tools import Toolchain
+from hw.tools import Toolchain, workshop
 from model.errors import UserError
 from model.files import write
 from model.places import cache_folder
 from sim.board import design
-from sim.model import forget
+from sim.model import forget, keep
 
 __all__ = ["Program", "compile_board"]
 
@@ -174,28 +174,21 @@ def _digest(made):
 
 
 def _compile(tools, files, options, directory):
-    """Compile in a folder beside `directory` and move it there when it is complete."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    log = folder / "build.log"
+    """Compile in a folder of its own, and move it to `directory` when it is complete."""
     kept = directory.parent / f"failed-{directory.name}.log"
-    try:
+    with workshop() as work:
+        folder = work / _PROGRAM
+        folder.mkdir()
         for name, text in files.items():
             (folder / name).write_text(text, "utf-8")
         sources = sorted(name for name in files if not name.endswith(".h"))
         arguments = [*options, "-o", _PROGRAM, "-j", str(os.cpu_count() or 1), *sources]
-        with tools.exported():
-            tools.run("verilator", arguments, log=log, directory=folder, shown_log=kept)
-        for path in folder.glob("*.o"):
-            path.unlink()
-        (folder / "complete").touch()
+        log = folder / "build.log"
         try:
-            folder.rename(directory)
-        except OSError:  # another process made the same one meanwhile
-            if not (directory / "complete").exists():
-                raise
-    except UserError as error:
-        shutil.copyfile(log, kept)
-        raise UserError(f"The simulated board did not compile: {error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            with tools.exported(work):
+                tools.run("verilator", arguments, log=log, directory=folder, shown_log=kept)
+        except UserError as error:
+            if log.exists():
+                shutil.copyfile(log, kept)
+            raise UserError(f"The simulated board did not compile: {error}") from error
+        keep(folder, directory)

@@ -33,9 +33,9 @@ children.run([sys.executable, "-c", {WRITERS!r}, *sys.argv[1:]])
 """
 
 
-def pids(folder: Path) -> list[int]:
+def pids(folder: Path, patience: float = 20) -> list[int]:
     """Processes that have written in `folder`: both."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         files = [folder / name for name in ("tool", "child")]
         if all(file.exists() and "\n" in file.read_text() for file in files):

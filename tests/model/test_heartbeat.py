@@ -63,6 +63,6 @@ def test_less_than_half_a_minute():
 
 
 def test_durations():
-    assert [duration(s) for s in (0.4, 119, 120, 3600, 7260, 11_100)] == [
-        "0 s", "119 s", "2 min", "60 min", "2 h 1 min", "3 h 5 min"
+    assert [duration(s) for s in (0.4, 119, 125, 3600, 7260, 11_100)] == [
+        "0 s", "119 s", "2 min 5 s", "60 min", "2 h 1 min", "3 h 5 min"
     ]  # fmt: skip
