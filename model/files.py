@@ -4,6 +4,7 @@ Only the standard library is needed, and filelock for locks.
 """
 
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from model.errors import UserError
 
-__all__ = ["check_output", "locked", "output_folder", "write"]
+__all__ = ["check_output", "in_build", "locked", "output_folder", "write"]
 
 
 def write(path: Path, data: bytes | str, *, durable: bool = False) -> None:
@@ -58,6 +59,15 @@ def check_output(text: str | Path, what: str, *, keep: Path | None = None) -> Pa
     if keep is not None and path.exists() and keep.exists() and path.samefile(keep):
         raise UserError(f"{what} {path} is the file that is read: give another name")
     return path
+
+
+def in_build(program: str, name: str) -> Path:
+    """Where a program writes what the user gave no name for: build/PROGRAM/NAME, the folder made.
+
+    Signs of `name` that are not letters, digits, dots or hyphens become "_".
+    """
+    folder = output_folder(Path("build") / program, "The default of --output")
+    return folder / re.sub(r"[^\w.-]", "_", name)
 
 
 def output_folder(text: str | Path, what: str) -> Path:

@@ -220,6 +220,7 @@ def train_holding(
             trainer.load(base.with_name(f"{name}.pt"))
         count = distributed.size()
         machine = f"{f'{count} × ' if count > 1 else ''}{hardware(device)}"
+        say(console, f"Writing {base}.*")
         describe(trainer, base.with_name(f"{name}.json"), machine, command)
         folders = shlex.join(["--data", str(options.data), "--output", str(options.output)])
         run_epochs(trainer, base, console, f"{command} {folders}")

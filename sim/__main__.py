@@ -126,6 +126,7 @@ def run(arguments) -> tuple[dict, VerificationResult]:
         "cycles_predicted": plan.cycles,
         **{key: value for key, value in asdict(total).items() if key != "waves"},
         "waves": str(folder / "dump.vcd") if arguments.waves else None,
+        "folder": str(folder),
     }
     report["seconds"] = {
         "compile": round(model.seconds, 2),
@@ -166,8 +167,7 @@ def _print(report):
         f"Compared {report['frames']} frames ({report['images']}), {report['layers']} layers, "
         f"{report['records']:,} records with the {report['reference']}",
     )
-    if report["waves"]:
-        print(f"Waveforms: {report['waves']}")
+    print(f"Waveforms: {report['waves']}" if report["waves"] else f"Logs: {report['folder']}/")
 
 
 @run_cli
