@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -177,6 +177,7 @@ class Toolchain:
                 status = children.run(
                     [program, *arguments],
                     cwd=directory,
+                    env=_with_plain_temporary(os.environ),
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=subprocess.STDOUT,
@@ -252,7 +253,7 @@ def workshop() -> Iterator[Path]:
 
     Raises `UserError` if there is none.
     """
-    tried = dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", str(Path.cwd())])
+    tried = _temporary_places()
     for place in filter(plain_path, tried):
         try:
             folder = tempfile.TemporaryDirectory(
@@ -267,6 +268,17 @@ def workshop() -> Iterator[Path]:
         f"No temporary folder to compile in ({', '.join(tried)}): name one in TMPDIR that can be "
         "written, with no spaces or other signs in its path that make takes for its own"
     )
+
+
+def _temporary_places() -> list[str]:
+    """Folders for temporary files, the user's choice first."""
+    return list(dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", str(Path.cwd())]))
+
+
+def _with_plain_temporary(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose temporary folder has a plain path: YoWASP opens it by UTF-8."""
+    plain = next((place for place in _temporary_places() if plain_path(place)), None)
+    return {**environment, "TMPDIR": plain} if plain else dict(environment)
 
 
 def last_lines(log: Path, count: int = 5) -> str:
