@@ -28,8 +28,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from model import fused
@@ -37,6 +35,7 @@ from model.cifar import Images, augment, pack, to_input
 from model.distributed import device_of
 from model.errors import Parser, UserError, run_cli
 from model.resnet import NETWORKS, Shape, shape_of
+from model.terminal import Table, console
 from model.train_options import numbers
 from model.trainer import Recipe, Trainer, reuse_memory
 
@@ -287,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row in rows:
         step, low, high = row["step_ms"]
         overhead, least, most = row["overhead_percent"]
-        table.add_row(
+        table.add(
             row["layers"],
             f"{row['images_per_second']:.0f}",
             f"{step:.1f} ({low:.1f}–{high:.1f})",
@@ -295,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"{row['backward_ms']:.1f}",
             "" if row["layers"] == RELU else f"{overhead:+.1f} ({least:+.1f} to {most:+.1f})",
         )
-    Console().print(table)
+    table.show(console())
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0

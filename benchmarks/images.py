@@ -9,9 +9,6 @@ import json
 import sys
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from firmware.client import Device
 from firmware.compile import compile_firmware
 from firmware.drawings import drawings
@@ -23,6 +20,7 @@ from hw.boards import find_board
 from model import zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import load
+from model.terminal import Table, console
 from sim.board import start
 
 __all__ = ["main", "measure"]
@@ -91,10 +89,11 @@ def main(argv: list[str] | None = None) -> int:
     }
     if options.output:
         options.output.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    table = Table("Requests under way", "ms a picture", title=f"{network.name}, {board.title}")
+    title = f"{network.name}, {board.title}"
+    table = Table("Requests under way", "ms a picture", title=title, left=0)
     for window, milliseconds in result["picture_ms"].items():
-        table.add_row(str(window), f"{milliseconds:.2f}")
-    Console().print(table)
+        table.add(window, f"{milliseconds:.2f}")
+    table.show(console())
     print(
         f"frame {result['frame_ms']:.2f} ms, image on the line {result['line_ms']:.2f} ms, "
         f"firmware and reply {result['answer_ms']:.2f} ms; "

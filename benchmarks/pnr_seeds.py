@@ -10,14 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from hw import flow
 from hw.boards import find_board
 from hw.build import board_capability
 from hw.tools import Toolchain
 from model.errors import Parser, UserError, run_cli
+from model.terminal import Table, console
 
 __all__ = ["main", "sweep"]
 
@@ -75,10 +73,10 @@ def main(argv: list[str] | None = None) -> int:
         arguments.output.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     table = Table("Seed", "Fmax, MHz", "P&R, s", title=f"{board.title}, {clock_mhz:g} MHz asked")
     for layout in layouts:
-        table.add_row(str(layout.seed), f"{layout.fmax_mhz:.2f}", f"{layout.seconds:.0f}")
+        table.add(layout.seed, f"{layout.fmax_mhz:.2f}", f"{layout.seconds:.0f}")
     table.add_section()
-    table.add_row("worst", f"{worst.fmax_mhz:.2f}", "", style="bold")
-    Console(highlight=False).print(table)
+    table.add_total("worst", f"{worst.fmax_mhz:.2f}")
+    table.show(console())
     return 0 if all(layout.met for layout in layouts) else 2
 
 

@@ -40,8 +40,6 @@ from amaranth.hdl import (
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import Out
 from cobs import cobs
-from rich.console import Console
-from rich.table import Table
 
 from hw import flow
 from hw.boards import find_board
@@ -49,6 +47,7 @@ from hw.bus.wishbone import Signature
 from hw.pll import PLLClock, solve_pll
 from hw.tools import Toolchain
 from model.errors import Parser, UserError, run_cli
+from model.terminal import Table, console
 
 __all__ = ["CORES", "LATENCIES", "Core", "build_program", "execute", "expected", "main", "simulate"]
 
@@ -629,26 +628,26 @@ def measure(seeds, tools, progress):
 
 def _print(result):
     clock = result["clock_mhz"]
-    table = Table("Core", "LCs", "EBRs", "Fmax, MHz (worst; all)",
-                  title=f"{result['board']}, {clock:g} MHz asked")  # fmt: skip
-    for latency in LATENCIES:
-        table.add_column(f"CPI, ack after {latency}", justify="right")
-    table.add_column(f"ms at its clock, at most {clock:g} MHz", justify="right")
-    for name in ("Licence", "Version", "Upstream"):
-        table.add_column(name)
+    table = Table(
+        *("Core", "Licence", "Version", "Upstream", "LCs", "EBRs", "Fmax, MHz (worst; all)"),
+        *(f"CPI, ack after {latency}" for latency in LATENCIES),
+        f"ms at its clock, at most {clock:g} MHz",
+        title=f"{result['board']}, {clock:g} MHz asked",
+        left=4,
+    )
     for row in result["cores"]:
-        table.add_row(
+        table.add(
             row["core"],
-            str(row["lc"]),
-            str(row["ebr"]),
-            f"{row['worst_mhz']:.2f}; {', '.join(f'{one:.2f}' for one in row['fmax_mhz'])}",
-            *(f"{row['cpi'][latency]:.2f}" for latency in LATENCIES),
-            f"{row['cycles'][LATENCIES[-1]] / min(clock, row['worst_mhz']) / 1e3:.2f}",
             row["licence"],
             row["version"],
             row["upstream"],
+            row["lc"],
+            row["ebr"],
+            f"{row['worst_mhz']:.2f}; {', '.join(f'{one:.2f}' for one in row['fmax_mhz'])}",
+            *(f"{row['cpi'][latency]:.2f}" for latency in LATENCIES),
+            f"{row['cycles'][LATENCIES[-1]] / min(clock, row['worst_mhz']) / 1e3:.2f}",
         )
-    Console(highlight=False).print(table)
+    table.show(console())
 
 
 @run_cli

@@ -11,18 +11,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from model import zoo
 from model.cifar import check_input, data_set_of, read_test
 from model.errors import Parser, UserError, run_cli
 from model.explain.attribution import Explanation, explain, maps_of
 from model.network import Network
-from model.progress import progress_bar
 from model.prune import prune
 from model.reference import logits
 from model.show import open_network
+from model.terminal import Table, console, progress_bar
 
 __all__ = ["main", "measure"]
 
@@ -99,8 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     table = Table("layer", *CRITERIA, title=f"{network.name}, {rows[0]['images']} images")
     for row in rows:
-        table.add_row(row["layer"], *(f"{row[key]:.2f}" for key in CRITERIA))
-    Console().print(table)
+        table.add(row["layer"], *(f"{row[key]:.2f}" for key in CRITERIA))
+    table.show(console())
     return 0
 
 

@@ -18,8 +18,6 @@ import torch
 import torch.nn.functional as F
 from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
 from brevitas.quant import Int8WeightPerChannelFloat
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from model import fused
@@ -27,6 +25,7 @@ from model.activation import winner_takes_all
 from model.cifar import Images, augment, pack, read_training, to_input
 from model.errors import Parser, UserError, run_cli
 from model.resnet import ResNet, shape_of
+from model.terminal import Table, console
 from model.trainer import reuse_memory
 
 GROUP_SIZE = 4
@@ -182,8 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows.append(
             {"layers": name, "steps": steps, "milliseconds": round(milliseconds, 1), "top1": top1}
         )
-        table.add_row(name, f"{milliseconds:.1f}", "" if top1 is None else f"{top1:.2f}")
-    Console().print(table)
+        table.add(name, f"{milliseconds:.1f}", "" if top1 is None else f"{top1:.2f}")
+    table.show(console())
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0

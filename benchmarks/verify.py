@@ -9,13 +9,12 @@ Three things, each from simulations of the RTL:
 """
 
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from hw.boards import find_board
 from hw.capability import Capability
@@ -23,6 +22,7 @@ from hw.plan import PlanError, make_plan
 from model import zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import Classifier, Conv, Identity, Network, Projection, load
+from model.terminal import Table, console
 from sim.__main__ import reference
 from sim.images import random_images
 from sim.model import compile_model
@@ -186,23 +186,25 @@ def main(argv=None) -> int:
     parser.add_argument("--output", type=Path, metavar="FILE", help="write JSON")
     options = parser.parse_args(argv)
     board = find_board(options.board)
-    console = Console(highlight=False)
-    errors = Console(stderr=True, highlight=False)
+
+    def progress(line):
+        print(line, file=sys.stderr)
+
     report = {}
     if options.frames > 0:
         network = load(zoo.find(options.network))
-        report["frames"] = measure_frames(board, network, options.frames, errors.print)
+        report["frames"] = measure_frames(board, network, options.frames, progress)
     if options.networks > 0:
-        report["random"] = measure_random(options.networks, errors.print)
+        report["random"] = measure_random(options.networks, progress)
     if options.groups:
-        report["ratio"] = measure_ratio(options.groups, errors.print)
-        table = Table("l", "Cycles", "With grouped input", "l = 1 / l", "of l")
+        report["ratio"] = measure_ratio(options.groups, progress)
+        table = Table("l", "Cycles", "With grouped input", "l = 1 / l", "of l", left=0)
         for row in report["ratio"]:
-            table.add_row(*(f"{value:,}" for value in row.values()))
-        console.print(table)
+            table.add(*(f"{value:,}" for value in row.values()))
+        table.show(console())
     for name in ("frames", "random"):
         if name in report:
-            console.print(name, report[name])
+            print(name, report[name])
     if options.output:
         options.output.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     return 0

@@ -5,18 +5,18 @@ import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-
-from rich.console import Console
 
 from firmware import commands, tables
 from firmware.messages import explain_boot_error
 from firmware.ports import connect, find_port, listen
 from firmware.versions import ignored_lesson
-from model import zoo
-from model.errors import Parser, UserError, run_cli
+from model import heartbeat, zoo
+from model.errors import Parser, Terminated, UserError, run_cli
 from model.network import load
 from model.pictures import add_picture_options
+from model.terminal import console
 
 __all__ = ["main"]
 
@@ -134,7 +134,7 @@ def main(argv=None) -> int:
     if options.json:
         print(json.dumps(answer, indent=2))
     else:
-        tables.show(options.command, answer, Console(highlight=False))
+        tables.show(options.command, answer, console())
     return status
 
 
@@ -159,12 +159,23 @@ def _printer(*, as_json: bool):
     return print_text
 
 
+@contextlib.contextmanager
+def _until_interrupted() -> Iterator[None]:
+    """Ctrl-C is how the block ends; being terminated is not."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if isinstance(error, Terminated):
+            raise
+
+
 def _monitor(options: argparse.Namespace) -> int:
     """Print what comes until Ctrl-C, or for so many seconds; warn, once, of the alarm."""
     left = float("inf") if options.seconds is None else options.seconds
     warned = False
     with (
-        contextlib.suppress(KeyboardInterrupt),
+        _until_interrupted(),
+        heartbeat.quiet(),
         listen(
             options.port,
             baud=options.baud,

@@ -4,8 +4,6 @@ import time
 from argparse import Namespace
 from typing import Any
 
-from rich.progress import Progress
-
 from firmware.client import Device, DeviceError, encode_label
 from firmware.messages import boot_error_name
 from firmware.versions import explain_boot, ignored_lesson
@@ -14,7 +12,7 @@ from hw.regmap import REGISTER_MAP
 from model.errors import UserError, nearest
 from model.picture_files import find_pictures, shown
 from model.pictures import PictureOptions, read_picture
-from model.progress import progress_bar
+from model.terminal import Bar, progress_bar
 
 __all__ = ["COMMANDS", "NEED_NETWORK", "Answer", "parse_address", "prepare"]
 
@@ -313,9 +311,8 @@ def _device(device: Device) -> dict[str, Any]:
     return {"network": device.info.network_name, "clock_hz": device.info.clock_hz}
 
 
-def _bar(total: int) -> Progress:
-    """A bar on a terminal, gone when it is full; none for a single image."""
-    bar = progress_bar()
-    bar.disable = total < 2 or not bar.console.is_terminal
-    bar.live.transient = True
+def _bar(total: int) -> Bar:
+    """A bar that is gone when it is full; none on a terminal for a single image."""
+    bar = progress_bar(transient=True)
+    bar.disable |= total < 2
     return bar

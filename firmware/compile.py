@@ -8,7 +8,6 @@ compiler give the same bytes, whatever the folder.
 
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import zlib
@@ -21,6 +20,7 @@ from firmware.layout import BOOT_BYTES
 from hw.boards import BOARDS, find_board
 from hw.capability import Capability
 from hw.soc.memory import FIRMWARE_BYTES, processor_memory
+from model import children
 from model.errors import Parser, UserError, run_cli
 from model.files import check_output, write
 
@@ -177,7 +177,7 @@ class _Tools:
         return _Elf((self._directory / f"{name}.elf").read_bytes())
 
     def _run(self, command: list[str]) -> None:
-        result = subprocess.run(command, cwd=self._directory, capture_output=True, text=True)
+        result = children.capture(command, cwd=self._directory)
         if result.returncode:
             text = result.stderr.strip() or f"exit status {result.returncode}"
             lines = text.splitlines()

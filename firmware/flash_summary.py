@@ -3,12 +3,11 @@
 from argparse import Namespace
 from typing import Any
 
-from rich.console import Console
-
 from hw.boards import Board, find_board
 from hw.build import prepare
 from hw.report import print_summary, summary_lines
 from model.invocation import command
+from model.terminal import console, pairs
 
 __all__ = ["tell"]
 
@@ -49,12 +48,16 @@ def _again(options: Namespace) -> list[str]:
 
 def _tell_report(board: Board, sha256: str, report: dict[str, Any], options: Namespace) -> None:
     """What the board reaches, by the report of its bitstream and the plan of this network."""
-    console = Console(highlight=False)
+    out = console()
     if report["network"]["sha256"] == sha256:
-        print_summary(report, console)
+        print_summary(report, out)
         return
     plan = prepare(board, options.network, None, None, 1, options.baud).plan_report
-    for name, text in summary_lines(report | plan | {"cycles_rtl": None}):
-        if name == "Verified":
-            text += f" (the build was, with {report['network']['name']})"
-        console.print(f"{name}: {text}", markup=False)
+    of_build = f" (the build was, with {report['network']['name']})"
+    pairs(
+        out,
+        [
+            (name, text + of_build if name == "Verified" else text)
+            for name, text in summary_lines(report | plan | {"cycles_rtl": None})
+        ],
+    )

@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from firmware import compile as compiler
 from firmware import recent, usb
 from firmware.drawings import drawings
@@ -30,6 +28,7 @@ from model.files import check_output, write
 from model.network import Network, load
 from model.picture_files import STANDARD_INPUT, find_pictures, shown
 from model.pictures import PictureOptions, read_picture
+from model.terminal import console
 
 __all__ = [
     "ask_board",
@@ -60,7 +59,7 @@ def run(options: Namespace) -> int:
         raise UserError("--images takes files and folders, not standard input")
     shape = network.input_shape
     demo = [read_picture(path, input_shape=shape, options=how).tobytes() for path in paths]
-    stages = Stages(Console(stderr=True, highlight=False))
+    stages = Stages(console(stderr=True))
     tools = Toolchain(native=options.native_tools, progress=stages.note)
     loader = None if options.image_only else Loader(board, tools)
     if loader is not None:
@@ -286,6 +285,6 @@ def simulated_image(network_name: str | None) -> Path:
     """The flash image that `--port sim` takes where the user names none (`firmware.recent`)."""
 
     def make(board: Board, network: Network) -> FlashImage:
-        return make_image(board, network, None, (), Stages(Console(stderr=True, highlight=False)))
+        return make_image(board, network, None, (), Stages(console(stderr=True)))
 
     return recent.simulated_image(network_name, make)

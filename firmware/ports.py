@@ -68,9 +68,7 @@ def find_port(port: str = "auto", serial: str | None = None) -> str:
     named = None if port == "auto" else port
     chip = usb.choose(chips, _BOARD, port=named, serial=serial, write=False)
     if chip is None:
-        from serial.tools.list_ports import comports
-
-        others = ", ".join(sorted(one.device for one in comports())) or "none"
+        others = ", ".join(sorted(one.device for one in usb.serial_ports())) or "none"
         raise LinkError(
             f"No {_BOARD.title} found on USB (serial ports of this machine: {others}): plug it in, "
             "name a port with --port, or use the simulated board with --port sim"
@@ -92,8 +90,10 @@ def open_serial(port: str, *, baud: int):
     It is this program's alone, and asks the USB chip not to hold short answers back (16 ms by
     default, FTDI AN232B-04), where the system can.
     """
-    import serial
-
+    try:
+        import serial
+    except ImportError as error:
+        raise usb.no_pyserial(port, error) from None
     try:
         opened = serial.serial_for_url(
             port,
@@ -120,9 +120,7 @@ def _why(port: str, error: OSError) -> str:
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) or (
         "://" not in port and not os.path.exists(port)
     ):
-        from serial.tools.list_ports import comports
-
-        found = ", ".join(sorted(one.device for one in comports()))
+        found = ", ".join(sorted(one.device for one in usb.serial_ports()))
         return f"No port {port}; ports of this machine: {found or 'none'}"
     return f"Port {port} cannot be opened: {error}"
 

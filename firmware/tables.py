@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from model.terminal import Table, pairs, say
 
 __all__ = ["show"]
 
@@ -22,7 +21,7 @@ def _info(answer: Answer, console: Console) -> None:
     network, boot, test = answer["network"], answer["boot"], answer["self_test"]
     shape = " x ".join(map(str, network["input_shape"]))
     frame = answer["frame_cycles"]
-    _pairs(console, [
+    pairs(console, [
         ("Port", f"{answer['port']}, {answer['baud']:,} baud"),
         ("Clock", f"{answer['clock_hz'] / 1e6:g} MHz"),
         ("Versions", f"firmware {answer['firmware']}, protocol {answer['protocol']}, "
@@ -43,14 +42,11 @@ def _info(answer: Answer, console: Console) -> None:
 
 def _classify(answer: Answer, console: Console) -> None:
     how = ", among the learned labels" if answer["few_shot"] else ""
-    table = _table(f"{answer['network']} at {answer['clock_hz'] / 1e6:g} MHz{how}")
-    for heading in ("Image", "Class", "Logits"):
-        table.add_column(heading)
-    for heading in ("Cycles", "Frame", "Round trip"):
-        table.add_column(heading, justify="right")
+    title = f"{answer['network']} at {answer['clock_hz'] / 1e6:g} MHz{how}"
+    headings = ("Image", "Class", "Logits", "Cycles", "Frame", "Round trip")
+    table = Table(*headings, title=title, left=3)
     for image in answer["images"]:
-        _row(
-            table,
+        table.add(
             image["file"],
             f"{image['class']} {image['name']}",
             " ".join(map(str, image["logits"])),
@@ -58,21 +54,19 @@ def _classify(answer: Answer, console: Console) -> None:
             _ms(image["seconds"]),
             _ms(image["round_trip_seconds"]),
         )
-    _print(table, console)
+    table.show(console)
 
 
 def _features(answer: Answer, console: Console) -> None:
-    table = _table(answer["network"])
-    for heading in ("Image", "Features"):
-        table.add_column(heading)
+    table = Table("Image", "Features", title=answer["network"], left=2)
     for image in answer["images"]:
-        _row(table, image["file"], " ".join(map(str, image["features"])))
-    _print(table, console)
+        table.add(image["file"], " ".join(map(str, image["features"])))
+    table.show(console)
 
 
 def _bench(answer: Answer, console: Console) -> None:
     trips = answer["round_trip_seconds"]
-    _pairs(console, [
+    pairs(console, [
         ("Network", f"{answer['network']} at {answer['clock_hz'] / 1e6:g} MHz"),
         ("Frame", f"{answer['frame_cycles']:,} cycles"),
         ("On the device", f"{answer['frames_per_second']:.1f} frames a second "
@@ -86,17 +80,18 @@ def _bench(answer: Answer, console: Console) -> None:
 
 def _self_test(answer: Answer, console: Console) -> None:
     verdict = "passed" if answer["passed"] else "FAILED"
-    console.print(
+    say(
+        console,
         f"Self-test {verdict}: {answer['network']}, {answer['equal']} of {answer['vectors']} "
-        f"golden vectors equal, {answer['cycles']:,} cycles a frame"
+        f"golden vectors equal, {answer['cycles']:,} cycles a frame",
     )
 
 
 def _learn(answer: Answer, console: Console) -> None:
-    console.print(
+    say(
+        console,
         f"Learned {answer['label']} from {answer['images']} images ({answer['images_in_all']} in "
         f"all) and saved; labels: {', '.join(answer['learned'])}",
-        markup=False,
     )
 
 
@@ -104,31 +99,28 @@ def _forget(answer: Answer, console: Console) -> None:
     gone = answer["forgotten"]
     text = "all labels" if gone == "all" else ", ".join(gone)
     left = ", ".join(answer["learned"]) or "none"
-    console.print(f"Forgot {text}; labels left: {left}", markup=False)
+    say(console, f"Forgot {text}; labels left: {left}")
 
 
 def _counters(answer: Answer, console: Console) -> None:
-    _pairs(console, [(name, f"{value:,}") for name, value in answer["counters"].items()])
+    pairs(console, [(name, f"{value:,}") for name, value in answer["counters"].items()])
 
 
 def _peek(answer: Answer, console: Console) -> None:
-    table = _table(None)
-    for heading in ("Address", "Word", "Register", "Fields"):
-        table.add_column(heading)
+    table = Table("Address", "Word", "Register", "Fields", left=4)
     for line in answer["words"]:
         fields = ", ".join(f"{name} {value}" for name, value in line["fields"].items())
-        _row(
-            table,
+        table.add(
             f"{line['address']:#010x}",
             f"{line['word']:#010x}",
             line["register"] or "",
             fields,
         )
-    _print(table, console)
+    table.show(console)
 
 
 def _poke(answer: Answer, console: Console) -> None:
-    console.print(f"{len(answer['words'])} words written from {answer['address']:#010x} on")
+    say(console, f"{len(answer['words'])} words written from {answer['address']:#010x} on")
 
 
 _TABLES: dict[str, Callable[[Answer, Console], None]] = {
@@ -148,28 +140,3 @@ _TABLES: dict[str, Callable[[Answer, Console], None]] = {
 
 def _ms(seconds: float) -> str:
     return f"{1000 * seconds:.2f} ms"
-
-
-def _table(title: str | None) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-
-
-def _row(table: Table, *cells: str) -> None:
-    """A row whose cells are shown as they are: file names may have square brackets."""
-    table.add_row(*map(Text, cells))
-
-
-def _print(table: Table, console: Console) -> None:
-    """As wide as it must be: a narrow window may wrap it, but no digit is lost."""
-    unlimited = console.options.update(width=1000)
-    console.width = max(console.width, console.measure(table, options=unlimited).maximum)
-    console.print(table)
-
-
-def _pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column()
-    for name, text in pairs:
-        _row(table, name, text)
-    _print(table, console)

@@ -14,7 +14,15 @@ from pathlib import Path
 from firmware.link import LinkError
 from hw.boards import Board
 
-__all__ = ["Chip", "choose", "find_chips", "merge", "serial_port"]
+__all__ = [
+    "Chip",
+    "choose",
+    "find_chips",
+    "merge",
+    "no_pyserial",
+    "serial_port",
+    "serial_ports",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +55,27 @@ class Chip:
         return f"{self.name or 'unnamed'} ({', '.join(words)})"
 
 
+def serial_ports() -> list:
+    """The serial ports of this machine, as pyserial tells of them.
+
+    Raises `LinkError` on a system for which pyserial is not made.
+    """
+    try:
+        from serial.tools.list_ports import comports
+    except ImportError as error:
+        raise no_pyserial("auto", error) from None
+    return list(comports())
+
+
+def no_pyserial(port: str, error: ImportError) -> LinkError:
+    """What to tell where pyserial cannot be imported."""
+    return LinkError(f"No port {port}: pyserial does not run on this system: {error}")
+
+
 def find_chips(board: Board) -> list[Chip]:
     """Chips with the ids of the board's, by what the serial ports of this machine tell."""
-    from serial.tools.list_ports import comports
-
     groups: dict[str, list] = {}
-    for port in comports():
+    for port in serial_ports():
         if (port.vid, port.pid) == (board.usb.vendor, board.usb.product):
             number, key = _interface(port)
             groups.setdefault(key, []).append((number, port))

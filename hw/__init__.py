@@ -1,0 +1,5 @@
+"""The accelerator: planned, generated, verified, synthesised for a board."""
+
+from model.errors import starting
+
+starting()

@@ -13,8 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from hw import flow
 from hw.boards import Board, find_board
 from hw.capability import Capability
@@ -26,6 +24,7 @@ from hw.tools import Toolchain
 from model import zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
+from model.terminal import console
 
 __all__ = ["Job", "board_capability", "build", "main", "prepare", "verify"]
 
@@ -199,8 +198,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     board = find_board(arguments.board)
     output = arguments.output or Path("build") / board.name
-    console = Console(highlight=False)
-    stages = Stages(Console(stderr=True, highlight=False))
+    stages = Stages(console(stderr=True))
     tools = Toolchain(native=arguments.native_tools, progress=stages.note)
     with stages("plan", "Reading the network and planning"):
         job = prepare(
@@ -211,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.json:
             print(json.dumps(job.plan_report, indent=2))
         else:
-            print_plan(job.plan_report, console)
+            print_plan(job.plan_report, console())
         return 0
     # A tool that is missing is said now, not after minutes of work.
     for name in ("yosys", "nextpnr-ice40", "icepack"):
@@ -223,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        print_summary(report, console)
+        print_summary(report, console())
         print(f"Bitstream and reports: {output}/")
     return 0
 

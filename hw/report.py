@@ -8,15 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from hw.boards import Board
 from hw.capability import Capability
 from hw.flow import Layout
 from hw.regmap import REGISTER_MAP
+from model.terminal import Table, pairs, say
 
 __all__ = [
     "REPORT_VERSION",
@@ -128,17 +126,14 @@ def print_plan(report: Mapping[str, Any], console: Console) -> None:
         f"{network['name']} on {board['title']} ({board['device']}), "
         f"{report['capability']['lanes']} lanes, {report['clock_mhz']:g} MHz"
     )
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("Layer", no_wrap=True)
     columns = ("Output", "ℓ", "Bits", "Mult.\ndense", "Mult.\nDHAM", "Cycles", "Time")
-    for column in (*columns, "Array\nused", "Weight\nwords", "Activ.\nwords"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = Table("Layer", *columns, "Array\nused", "Weight\nwords", "Activ.\nwords", title=title)
     for layer in report["layers"]:
-        table.add_row(
+        table.add(
             layer["name"],
             "×".join(map(str, layer["output_shape"])),
-            str(layer["group_size"]),
-            str(layer["weight_bits"]),
+            layer["group_size"],
+            layer["weight_bits"],
             f"{layer['multiplications_dense']:,}",
             f"{layer['multiplications']:,}",
             f"{layer['cycles']:,}",
@@ -147,48 +142,33 @@ def print_plan(report: Mapping[str, Any], console: Console) -> None:
             f"{layer['weight_words']:,}",
             f"{layer['activation_words']:,}",
         )
-    table.add_section()
-    table.add_row(
+    table.add_total(
         *("total", "", "", ""),
         f"{report['multiplications_dense']:,}",
         f"{report['multiplications']:,}",
         f"{report['cycles_predicted']:,}",
         "100.0%",
         f"{report['array_utilisation']:.1%}",
-        style="bold",
     )
-    # As wide as it must be: a narrow window may wrap it, but no digit is lost.
-    unlimited = console.options.update(width=1000)
-    console.width = max(console.width, console.measure(table, options=unlimited).maximum)
-    console.print(table)
-    memory = Table(title="Budget", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    memory.add_column("Resource")
-    for column in ("Used", "Available", "Share"):
-        memory.add_column(column, justify="right")
+    table.show(console)
+    memory = Table("Resource", "Used", "Available", "Share", title="Budget")
     blocks = {RESOURCES[name]: entry for name, entry in report["blocks"].items()}
     for name, entry in (report["memory"] | blocks).items():
         share = entry["used"] / entry["available"]
-        memory.add_row(name, f"{entry['used']:,}", f"{entry['available']:,}", f"{share:.1%}")
-    console.print(memory)
-    console.print(
+        memory.add(name, f"{entry['used']:,}", f"{entry['available']:,}", f"{share:.1%}")
+    memory.show(console)
+    say(
+        console,
         f"{report['cycles_predicted']:,} cycles a frame: "
         f"{report['inferences_per_second']:.1f} inferences a second at {report['clock_mhz']:g} MHz",
-        highlight=False,
     )
 
 
 def print_summary(report: Mapping[str, Any], console: Console) -> None:
     """Print what a build reached, in a few lines; a skipped verification is shouted."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(style="bold")
-    table.add_column()
-    for name, text in summary_lines(report):
-        table.add_row(name, text)
-    console.print(table)
+    pairs(console, summary_lines(report))
     if not report["verified"]:
-        console.print(
-            Text("VERIFICATION WAS SKIPPED: nothing shows that this RTL computes the network")
-        )
+        say(console, "VERIFICATION WAS SKIPPED: nothing shows that this RTL computes the network")
 
 
 def summary_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """How a build treats its user: timed stages with progress, outputs that are never half there."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -10,12 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
+from model import heartbeat
 from model.errors import UserError
+from model.files import locked
+from model.lookalikes import as_shown
+from model.terminal import say, spinner
 
 __all__ = ["Stage", "Stages", "Staging"]
 
@@ -36,9 +39,9 @@ class Stage:
             return
         self._last = line
         if self._status is None:
-            self._console.print(f"  {line}", markup=False)
+            say(self._console, f"  {line}")
         else:
-            self._status.update(f"{self._text}: {line}")
+            self._status.update(Text(as_shown(f"{self._text}: {line}", self._console.encoding)))
 
 
 class Stages:
@@ -57,37 +60,36 @@ class Stages:
     def __call__(self, name: str, text: str) -> Iterator[Stage]:
         started = time.monotonic()
         terminal = self._console.is_terminal
-        status = self._console.status(text) if terminal else None
+        status = self._console.status(text, spinner=spinner(self._console)) if terminal else None
         if not terminal:
-            self._console.print(f"{text} ...", markup=False)
+            say(self._console, f"{text} ...")
         stage = self._current = Stage(text, self._console, status)
-        with status or contextlib.nullcontext():
-            yield stage
+        with heartbeat.quiet() if terminal else heartbeat.doing(lambda: "still at it"):
+            with status or contextlib.nullcontext():
+                yield stage
         self._current = None
         taken = self.seconds[name] = time.monotonic() - started
         result = f", {stage.result}" if stage.result else ""
         done = f"{text}: {taken:.1f} s{result}" if terminal else f"  done in {taken:.1f} s{result}"
-        self._console.print(done, markup=False)
+        say(self._console, done)
 
     def note(self, line: str) -> None:
         """Tell something about the stage under way."""
         if self._current:
             self._current.note(line)
         else:
-            self._console.print(line, markup=False)
+            say(self._console, line)
 
     def shout(self, line: str) -> None:
         """Print a warning that nobody overlooks."""
-        self._console.rule(style="bold red")
-        self._console.print(line, markup=False, style="bold red")
-        self._console.rule(style="bold red")
+        say(self._console, f"\n*** {line} ***\n", style="bold red")
 
 
 class Staging:
     """A folder within the output folder, whose files are moved into place if the block succeeds.
 
     If the block raises, what was in place stays, and the logs of the attempt are kept in the
-    output folder's ``failed/logs``. Ctrl-C and SIGTERM keep nothing.
+    output folder's ``failed/logs``. Ctrl-C and SIGTERM keep nothing (under `model.errors.run_cli`).
 
     Raises `UserError` if another build works in the same output folder, or if that is no folder.
     """
@@ -110,34 +112,32 @@ class Staging:
                 f"{self.output.resolve()} holds logs that are not a build's: name another folder "
                 "with --output"
             )
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _terminate)
-        self.output.mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(self.output, os.O_RDONLY)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise UserError(
+        with contextlib.ExitStack() as stack:
+            self.output.mkdir(parents=True, exist_ok=True)
+            stack.callback(self._remove_empty)
+            busy = (
                 f"Another build is at work in {self.output}: wait for it, or name another --output"
-            ) from None
-        for stale in self.output.glob(".partial-*"):
-            shutil.rmtree(stale)
-        self.directory = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.output)).resolve()
+            )
+            stack.enter_context(locked(self.output / ".lock", busy))
+            for stale in self.output.glob(".partial-*"):
+                shutil.rmtree(stale)
+            self.directory = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.output)).resolve()
+            stack.callback(shutil.rmtree, self.directory, ignore_errors=True)
+            self._held = stack.pop_all()
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        try:
+        with self._held:
             self._clear_scratch()
             if kind is None:
                 with _uninterrupted():
                     self._publish()
             elif isinstance(error, Exception):
                 self._keep_logs()
-        finally:
-            shutil.rmtree(self.directory, ignore_errors=True)
-            os.close(self._lock)
-            if self._made and not any(self.output.iterdir()):
+
+    def _remove_empty(self) -> None:
+        if self._made:
+            with contextlib.suppress(OSError):  # it holds something
                 self.output.rmdir()
 
     def write(self, name: str, content: bytes | str) -> None:
@@ -178,18 +178,19 @@ class Staging:
             os.replace(logs, self.failed / "logs")
 
 
-def _terminate(number, frame) -> NoReturn:
-    raise SystemExit(128 + number)
-
-
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the block is through (in the main thread, which alone can ask for it)."""
+    """Signals wait until the block is through (in the main thread, which alone answers them)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    before = [signal.signal(number, lambda one, _: came.append(one)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        for one in came[:1]:
+            signal.raise_signal(one)

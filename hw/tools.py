@@ -13,15 +13,17 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from model import children, heartbeat
 from model.errors import UserError, nearest
 
-__all__ = ["TOOLS", "ToolSource", "Toolchain", "last_lines"]
+__all__ = ["TOOLS", "ToolSource", "Toolchain", "last_lines", "plain_path", "workshop"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ TOOLS: dict[str, ToolSource] = {
     ),
 }
 
+_GLIMPSE = 60  # characters of a log that tell how far a tool is
+
 # Seconds that a YoWASP tool takes to compile itself when it first runs, as measured on 2 cores.
 _FIRST_RUN_SECONDS = {"yosys": 60, "nextpnr-ice40": 5, "icepack": 1}
 
@@ -129,7 +133,11 @@ class Toolchain:
         if not source.version:
             return str(program)
         text = subprocess.run(
-            [program, *source.version], capture_output=True, text=True, stdin=subprocess.DEVNULL
+            [program, *source.version],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            stdin=subprocess.DEVNULL,
         )
         lines = (text.stdout + text.stderr).strip().splitlines()
         return lines[0] if lines else str(program)
@@ -165,18 +173,15 @@ class Toolchain:
         with open(log, "w", encoding="utf-8") as file:
             file.write(f"$ {program.name} {' '.join(map(str, arguments := list(arguments)))}\n")
             file.flush()
-            process = subprocess.Popen(
-                [program, *arguments],
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                status = process.wait()
-            except BaseException:
-                _stop(process)
-                raise
+            with heartbeat.doing(lambda: f"{name} is at work, last: {_glimpse(log)}"):
+                status = children.run(
+                    [program, *arguments],
+                    cwd=directory,
+                    env=_with_plain_temporary(os.environ),
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                )
         if status:
             raise UserError(
                 f"{name} failed with status {status}; log: {shown_log or log}; "
@@ -205,10 +210,22 @@ class Toolchain:
         return environment
 
     @contextlib.contextmanager
-    def exported(self) -> Iterator[None]:
-        """Within the block, the process's own environment is that of :meth:`environment`."""
+    def exported(self, work: Path | None = None) -> Iterator[None]:
+        """Within the block, the process's own environment is that of :meth:`environment`.
+
+        In the folder `work`, a `workshop`, Verilator compiles wherever it is installed itself.
+        """
         before = dict(os.environ)
         os.environ.update(self.environment())
+        root = self.find("verilator").parent.parent
+        if work is not None and not plain_path(root) and (root / "include").is_dir():
+            # Its starter in Perl quotes nothing: the program itself is started, by plain names.
+            (work / "root").symlink_to(root)
+            (work / "bin").mkdir()
+            (work / "bin" / "verilator").symlink_to(root / "bin" / "verilator_bin")
+            os.environ["VERILATOR_ROOT"] = str(work / "root")
+            os.environ["VERILATOR"] = str(work / "bin" / "verilator")
+            os.environ["PATH"] = f"{work / 'bin'}{os.pathsep}{os.environ['PATH']}"
         try:
             yield
         finally:
@@ -225,12 +242,57 @@ class Toolchain:
             )
 
 
+def plain_path(path: str | Path) -> bool:
+    """Whether make, the shell and Verilator all take this path for what it is."""
+    return re.fullmatch(r"[A-Za-z0-9_./+@-]+", str(path)) is not None
+
+
+@contextlib.contextmanager
+def workshop() -> Iterator[Path]:
+    """A temporary folder to compile in, whose path is plain wherever the results will lie.
+
+    Raises `UserError` if there is none.
+    """
+    tried = _temporary_places()
+    for place in filter(plain_path, tried):
+        try:
+            folder = tempfile.TemporaryDirectory(
+                prefix="dham-", dir=place, ignore_cleanup_errors=True
+            )
+        except OSError:
+            continue
+        with folder as name:
+            yield Path(name)
+        return
+    raise UserError(
+        f"No temporary folder to compile in ({', '.join(tried)}): name one in TMPDIR that can be "
+        "written, with no spaces or other signs in its path that make takes for its own"
+    )
+
+
+def _temporary_places() -> list[str]:
+    """Folders for temporary files, the user's choice first."""
+    return list(dict.fromkeys([tempfile.gettempdir(), "/tmp", "/var/tmp", str(Path.cwd())]))
+
+
+def _with_plain_temporary(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment whose temporary folder has a plain path: YoWASP opens it by UTF-8."""
+    plain = next((place for place in _temporary_places() if plain_path(place)), None)
+    return {**environment, "TMPDIR": plain} if plain else dict(environment)
+
+
 def last_lines(log: Path, count: int = 5) -> str:
     """The last lines of a log that say something, joined by " | "; errors first if there are."""
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
     lines = [line for line in lines[1:] if line]
     errors = [line for line in lines if re.match(r"(ERROR|error)\b", line)]
     return " | ".join((errors or lines)[-count:]) or "(the log is empty)"
+
+
+def _glimpse(log: Path) -> str:
+    """The beginning of the last line of a log: some are whole commands of a compiler."""
+    line = last_lines(log, 1)
+    return line if len(line) <= _GLIMPSE else f"{line[:_GLIMPSE]}…"
 
 
 def _which(program: str) -> Path | None:
@@ -269,12 +331,3 @@ def _is_compiled(source: ToolSource) -> bool:
     cache = Path(os.environ.get("YOWASP_CACHE_DIR", default))
     folder = cache / source.wheel.replace("-", "_") / str(source.wasm)
     return any(folder.glob("*"))
-
-
-def _stop(process: subprocess.Popen) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -1,4 +1,8 @@
 """Training, quantisation, network files and integer references of DHAM networks.
 
-Nothing is imported here: `hw` reads `model.network` where torch is not installed.
+Nothing heavy is imported here: `hw` reads `model.network` where torch is not installed.
 """
+
+from model.errors import starting
+
+starting()

@@ -267,7 +267,7 @@ def read_test(folder: str | Path, data_set: str = "cifar10") -> Images:
 
 @cache
 def few_shot_split() -> dict[str, tuple[str, ...]]:
-    text = Path(__file__).with_name("cifar_fs.json").read_text()
+    text = Path(__file__).with_name("cifar_fs.json").read_text("utf-8")
     return {part: tuple(names) for part, names in json.loads(text).items()}
 
 

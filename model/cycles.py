@@ -7,12 +7,12 @@ that of trained weights within a bit: both have the same distribution of levels.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from ._torch import torch
+from .children import capture
 from .errors import UserError
 from .export import export
 from .network import Network, save
@@ -63,13 +63,7 @@ class BoardCycles:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "network.dham"
             save(untrained(shape), file)
-            done = subprocess.run(
-                [sys.executable, "-m", *command, "--network", str(file)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-            )
+            done = capture([sys.executable, "-m", *command, "--network", str(file)])
         if done.returncode == 0:
             return json.loads(done.stdout)
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

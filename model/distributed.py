@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 Result = TypeVar("Result")
-stop_asked = False  # a signal came; all processes stop after the same step
+stop_asked = 0  # the signal that came, if one did; all processes stop after the same step
 
 
 def asked() -> bool:
@@ -79,11 +79,11 @@ def device_of(name: str) -> torch.device:
 
 def on_signal(number: int, frame: object) -> None:
     global stop_asked
-    stop_asked = True
+    stop_asked = number
 
 
-def stopping() -> bool:
-    """Whether a signal asked this process to stop."""
+def stopping() -> int:
+    """The signal that asked this process to stop; 0 where none did."""
     return stop_asked
 
 
@@ -103,7 +103,7 @@ def processes() -> Iterator[None]:
         dist.init_process_group(backend, timeout=timedelta(minutes=10))
     except (RuntimeError, ValueError) as error:
         raise UserError(f"The processes of torchrun do not find each other: {error}") from None
-    stop_asked = False
+    stop_asked = 0
     before = [(n, signal.signal(n, on_signal)) for n in (signal.SIGINT, signal.SIGTERM)]
     try:
         yield

@@ -16,9 +16,9 @@ from .checkpoint import BATCH, classify, is_checkpoint, open_trained
 from .errors import Parser, UserError, run_cli
 from .golden import differences
 from .network import Network
-from .progress import progress_bar
 from .reference import logits
 from .show import open_network
+from .terminal import progress_bar
 
 __all__ = ["accuracy", "main"]
 

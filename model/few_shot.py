@@ -16,20 +16,19 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from model._torch import torch
 from model.checkpoint import BATCH, Trained, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
-from model.progress import progress_bar
 from model.reference import logits
 from model.resnet import ResNet
 from model.show import open_network
+from model.terminal import Table, console, progress_bar, say
 
 __all__ = [
     "VARIANTS",
@@ -42,6 +41,7 @@ __all__ = [
     "main",
     "pooled",
     "trained",
+    "used",
 ]
 
 VARIANTS = ("UN", "L2N", "CL2N")
@@ -110,6 +110,21 @@ def draws(
         picked = keys.topk(shots + (queries or 0)).indices
         asked = None if queries is None else picked[:, :, shots:]
         yield Draw(classes, picked[:, :, :shots], asked)
+
+
+def used(labels: torch.Tensor, **sampling: Any) -> torch.Tensor:
+    """Which images episodes ask for: int64, ascending; `sampling` is what `draws` is given."""
+    sizes = labels.bincount()
+    places = torch.arange(int(sizes.max()))
+    asked = torch.zeros(len(sizes), len(places), dtype=torch.bool)
+    for draw in draws(sizes.tolist(), **sampling):
+        if draw.queries is None:  # all images of a class: support, and the others
+            asked[draw.classes.unique()] = True
+        else:
+            picked = torch.cat([draw.support, draw.queries], 2)
+            asked[draw.classes[:, :, None].expand_as(picked), picked] = True
+    there = places < sizes[:, None]
+    return labels.argsort(stable=True)[asked[there]].sort().values
 
 
 def decide(table: torch.Tensor, draw: Draw) -> torch.Tensor:
@@ -345,7 +360,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             task = bar.add_task(f"features, {what} classes", total=len(pixels))
             return extract(pixels, lambda count: bar.advance(task, count))
 
-        found = features(novel.pixels, "novel")
+        # What no episode asks for stays zero, and is never looked at.
+        asked = used(novel.labels, seed=options.seed, **sampling)
+        part = features(novel.pixels[asked], "novel")
+        found = part.new_zeros(len(novel.labels), part.shape[1])
+        found[asked] = part
         mean = None if base is None else features(base, "base").mean(0)
         for variant in dict.fromkeys(options.variants):
             task = bar.add_task(f"episodes, {variant}", total=options.episodes)
@@ -367,6 +386,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "trained_on_base_classes": proper,
         "part": options.part,
         "features": found.shape[1],
+        "images": {"novel": len(asked), "base": 0 if base is None else len(base)},
         **sampling,
         "seed": options.seed,
         "results": {variant: asdict(result) for variant, result in results.items()},
@@ -380,25 +400,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(facts):
-    table = Table("variant", show_edge=False)
-    table.add_column("accuracy, %", justify="right")
-    table.add_column("±", justify="right")
+    table = Table("variant", "accuracy, %", "±")
     for variant, result in facts["results"].items():
-        table.add_row(variant, f"{result['mean']:.2f}", f"{result['interval']:.2f}")
-    console = Console(width=100, highlight=False)
-    console.print(table)
+        table.add(variant, f"{result['mean']:.2f}", f"{result['interval']:.2f}")
+    table.show(to := console())
     queries = "all other images" if facts["queries"] is None else f"{facts['queries']} queries"
-    console.print(
+    say(
+        to,
         f"{facts['ways']}-way {facts['shots']}-shot, {queries} of a class, "
         f"{facts['episodes']} episodes by seed {facts['seed']}; {facts['features']} "
         f"{'integer' if facts['integers'] else 'floating-point'} features; "
-        f"CIFAR-FS, {facts['part']} classes"
+        f"CIFAR-FS, {facts['part']} classes",
     )
-    console.print(f"The network was trained on {facts['trained_on']}.")
+    say(to, f"The network was trained on {facts['trained_on']}.")
     if facts["trained_on"] == DATA_SETS["cifar100"].title:
-        console.print("It has seen the novel classes: this is not a few-shot result.")
+        say(to, "It has seen the novel classes: this is not a few-shot result.")
     elif not facts["trained_on_base_classes"]:
-        console.print("Published results are of networks trained on CIFAR-FS's base classes.")
+        say(to, "Published results are of networks trained on CIFAR-FS's base classes.")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
 """Files that a program writes: whole or not at all, checked before the work, one writer at a time.
 
-Only the standard library is needed.
+Only the standard library is needed, and filelock for locks.
 """
 
-import fcntl
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from model.errors import UserError
 
-__all__ = ["check_output", "locked", "output_folder", "write"]
+__all__ = ["check_output", "in_build", "locked", "output_folder", "write"]
 
 
 def write(path: Path, data: bytes | str, *, durable: bool = False) -> None:
@@ -62,6 +61,15 @@ def check_output(text: str | Path, what: str, *, keep: Path | None = None) -> Pa
     return path
 
 
+def in_build(program: str, name: str) -> Path:
+    """Where a program writes what the user gave no name for: build/PROGRAM/NAME, the folder made.
+
+    Signs of `name` that are not letters, digits, dots or hyphens become "_".
+    """
+    folder = output_folder(Path("build") / program, "The default of --output")
+    return folder / re.sub(r"[^\w.-]", "_", name)
+
+
 def output_folder(text: str | Path, what: str) -> Path:
     """The folder to write into, made and tried now, or a `UserError` that names `what`."""
     if not str(text).strip():
@@ -84,26 +92,17 @@ def locked(path: Path, busy: str | None = None) -> Iterator[None]:
     Waits for another holder; where `busy` is given, that text is a `UserError` instead. The lock
     ends with the process; the file of a killed one stays, and holds nobody up.
     """
-    while True:
-        with path.open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-            except BlockingIOError:
-                raise UserError(str(busy)) from None
-            if not lies_at(file, path):  # its holder removed it after it was opened here
-                continue
-            try:
-                yield
-            finally:
-                with suppress(OSError):
-                    path.unlink()  # while it is held: a file that others may hold is never removed
-                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone leaves it to forked children
-            return
+    from filelock import FileLock, Timeout
 
-
-def lies_at(file: IO, path: Path) -> bool:
-    """Whether `path` is the name of this open file, not of another or of none."""
+    # A marker in place of a lock, for file systems without locks, would outlive a killed process.
+    lock = FileLock(path, blocking=busy is None, fallback_to_soft=False)
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        lock.acquire()
+    except Timeout:
+        raise UserError(str(busy)) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held: a file that others may hold is never removed
+        lock.release()

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from model.children import capture
+
 __all__ = ["available", "backward", "backward_sums", "forward", "moments"]
 
 SOURCE = Path(__file__).with_name("fused.cpp")
@@ -39,19 +41,17 @@ def compiled() -> ctypes.CDLL | None:
     if os.environ.get("DHAM_FUSED") == "0":
         return None
     try:
-        native = subprocess.run(
-            ["g++", "-march=native", "-Q", "--help=target"], capture_output=True, check=True
-        ).stdout
-        key = hashlib.sha256(SOURCE.read_bytes() + " ".join(FLAGS).encode() + native).hexdigest()
+        native = capture(["g++", "-march=native", "-Q", "--help=target"])
+        native.check_returncode()
+        made = " ".join(FLAGS) + native.stdout
+        key = hashlib.sha256(SOURCE.read_bytes() + made.encode()).hexdigest()
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "dham"
         path = cache / f"fused-{key[:16]}.so"
         if not path.exists():
             cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 built = Path(folder) / "fused.so"
-                subprocess.run(
-                    ["g++", *FLAGS, "-o", str(built), str(SOURCE)], capture_output=True, check=True
-                )
+                capture(["g++", *FLAGS, "-o", str(built), str(SOURCE)]).check_returncode()
                 built.replace(path)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.CalledProcessError):

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from . import _torch  # noqa: F401 - says so if torch is missing
 from .count import multiplications
@@ -19,6 +17,7 @@ from .errors import Parser, UserError, nearest, run_cli
 from .network import Classifier, Conv, Identity, Network, Projection
 from .resnet import NETWORKS, Convolution, Shape, shape_of
 from .show import open_network
+from .terminal import Table, console, say
 
 __all__ = [
     "PRINTED",
@@ -281,57 +280,50 @@ def _file_counts(name: str) -> list[dict]:
     return [{"group_sizes": sizes, "layers": [asdict(c) for c in counts], "total": total(counts)}]
 
 
-def _print_layers(console: Console, name: str, entry: dict) -> None:
+def _print_layers(name: str, entry: dict) -> None:
     sizes = " ".join(map(str, entry["group_sizes"]))
     sums = "dham_dense_sums" in entry["total"]
-    table = Table(title=f"{name}, ℓ = {sizes}: multiplications of one frame", show_edge=False)
-    for heading in ("layer", "input", "output", "kernel"):
-        table.add_column(heading)
-    headings = ["ℓ of input", "dense", "dense, inside", "DHAM"]
-    for heading in headings + ["DHAM, sums dense"] * sums:
-        table.add_column(heading, justify="right")
+    headings = ["ℓ of input", "dense", "dense, inside", "DHAM"] + ["DHAM, sums dense"] * sums
+    title = f"{name}, ℓ = {sizes}: multiplications of one frame"
+    table = Table("layer", "input", "output", "kernel", *headings, title=title, left=4)
     keys = ["dense", "dense_inside", "dham"] + ["dham_dense_sums"] * sums
     for layer in entry["layers"]:
         kernel = "x".join(map(str, layer["kernel"]))
         kernel += f" /{layer['stride']}" * (layer["stride"] > 1)
-        table.add_row(
-            layer["name"].replace("[", "\\["),
+        table.add(
+            layer["name"],
             "x".join(map(str, layer["input"])),
             "x".join(map(str, layer["output"])),
             kernel + " + projection" * layer["projection"],
-            str(layer["input_group_size"]),
+            layer["input_group_size"],
             *(f"{layer[key]:,}" for key in keys),
         )
-    table.add_section()
-    table.add_row("total", "", "", "", "", *(f"{entry['total'][key]:,}" for key in keys))
-    console.print(table)
+    table.add_total("total", "", "", "", "", *(f"{entry['total'][key]:,}" for key in keys))
+    table.show(console())
 
 
-def _print_paper(console: Console, name: str, rows: Sequence[PaperRow]) -> None:
-    table = Table(
-        title=f"{name}, CIFAR-{CLASSES[name]}: multiplications, Table 1 of arXiv 2012.01509",
-        show_edge=False,
-    )
+def _print_paper(name: str, rows: Sequence[PaperRow]) -> None:
+    title = f"{name}, CIFAR-{CLASSES[name]}: multiplications, Table 1 of arXiv 2012.01509"
     headings = ["ℓ", "paper's count", "printed", "", "dense", "dense, inside", "DHAM"]
-    for heading in [*headings, "DHAM, sums dense"]:
-        table.add_column(heading, justify="right")
+    table = Table(*headings, "DHAM, sums dense", title=title, left=0)
     for row in rows:
-        table.add_row(
-            str(row.group_size),
-            str(row.papers_count),
-            str(row.printed),
+        table.add(
+            row.group_size,
+            row.papers_count,
+            row.printed,
             "equal" if row.equal else "NOT equal",
             *(f"{n:,}" for n in (row.dense, row.dense_inside, row.dham, row.dham_dense_sums)),
         )
-    console.print(table)
+    table.show(console())
     wrong = [row for row in rows if not row.equal]
     for row in wrong:
-        console.print(
+        say(
+            console(),
             f"ℓ = {row.group_size}: NOT equal to the paper's: {row.papers_count} computed, "
-            f"{row.printed} printed"
+            f"{row.printed} printed",
         )
     if not wrong:
-        console.print(f"all {len(rows)} numbers equal to the paper's")
+        say(console(), f"all {len(rows)} numbers equal to the paper's")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -351,10 +343,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for size in options.group_size or ():
         if size < 1:
             raise UserError(f"--group-size must be positive integers, not {size}")
-    # A pipe or a file: lines need not fit a screen.
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
     if options.paper:
         if options.classes is not None:
             raise UserError("--classes: Table 1 fixes them, leave it out with --paper")
@@ -364,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             facts = {"network": name, "equal": equal, "rows": [asdict(row) for row in rows]}
             print(json.dumps(facts, indent=2))
         else:
-            _print_paper(console, name, rows)
+            _print_paper(name, rows)
         return 0 if equal else 1
     if name in NETWORKS:
         classes = options.classes or CLASSES.get(name, 10)
@@ -379,7 +367,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({"network": name, "counts": entries}, indent=2))
     else:
         for entry in entries:
-            _print_layers(console, name, entry)
+            _print_layers(name, entry)
     return 0
 
 

@@ -14,17 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from model._torch import torch
 from model.checkpoint import Trained, classify, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
-from model.progress import progress_bar
 from model.reference import Reference
 from model.show import open_network
+from model.terminal import Table, console, progress_bar, say
 
 __all__ = ["CONSTANTS", "NOISES", "SEVERITIES", "main", "noise_table", "noisy", "summary"]
 
@@ -231,18 +229,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _print(facts):
-    table = Table(show_edge=False)
-    for heading in ("noise", *(f"severity {severity}" for severity in SEVERITIES), "mean"):
-        table.add_column(heading, justify="left" if heading == "noise" else "right")
+    table = Table("noise", *(f"severity {severity}" for severity in SEVERITIES), "mean")
     for noise, mean in facts["mean"].items():
         cells = [f"{row['accuracy']:.2f}" for row in facts["rows"] if row["noise"] == noise]
         cells = [""] * len(SEVERITIES) if noise == "clean" else cells
-        table.add_row(noise, *cells, f"{mean:.2f}")
-    console = Console(width=100, highlight=False)
-    console.print(table)
-    console.print(
+        table.add(noise, *cells, f"{mean:.2f}")
+    table.show(to := console())
+    say(
+        to,
         f"% top-1 {'as integers' if facts['integers'] else 'in floating point'} "
-        f"on {facts['images']} test images of {facts['data']}; noise by seed {facts['seed']}"
+        f"on {facts['images']} test images of {facts['data']}; noise by seed {facts['seed']}",
     )
 
 

@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Export a network file to ONNX, of standard integer operators only.",
     )
     parser.add_argument("file", help="network file (.dham), or a name of the zoo")
-    parser.add_argument("--output", help="ONNX file to write (default: NAME.onnx, here)")
+    parser.add_argument("--output", help="file to write (default: build/onnx/NAME.onnx)")
     parser.add_argument(
         "--check",
         type=int,
@@ -314,7 +314,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.data is not None and options.check is None:
         raise UserError("--data is for --check: give --check N as well")
     network = open_network(options.file)
-    name = f"{Path(options.file).stem}.onnx" if options.output is None else options.output
+    name = options.output
+    if name is None:
+        name = files.in_build("onnx", f"{Path(options.file).stem}.onnx")
     path = files.check_output(name, "--output", keep=zoo.find(options.file))
     images = None
     if options.check is not None:

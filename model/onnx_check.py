@@ -20,8 +20,8 @@ except ModuleNotFoundError:
 from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
 from .golden import candidates
 from .network import Network
-from .progress import progress_bar
 from .reference import BATCH, Reference
+from .terminal import progress_bar
 
 __all__ = ["Comparison", "compare", "images_for", "open_session", "report"]
 

@@ -45,7 +45,7 @@ def read(path: Path) -> dict:
     if not path.exists():
         return {}
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text("utf-8"))
         if not isinstance(found, dict):
             raise ValueError
     except ValueError:

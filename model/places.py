@@ -6,6 +6,7 @@ user: on Linux those of the XDG base directory specification.
 """
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ _NAME = "decisivenets"
 def cache_folder() -> Path:
     """What can be made again: $DECISIVENETS_CACHE, or the user's cache folder. It is made.
 
-    Raises `UserError`, which names the variable, if it cannot be.
+    Raises `UserError`, which names the variable, if it cannot be made, or not be written into.
     """
     return _made("DECISIVENETS_CACHE", platformdirs.user_cache_path)
 
@@ -38,11 +39,15 @@ def _made(variable: str, default: Callable[..., Path]) -> Path:
     chosen = os.environ.get(variable)
     # Absolute: a program that changes its folder on the way keeps to the same one.
     folder = Path(os.path.abspath(chosen)) if chosen else default(_NAME, appauthor=False)
+    doing = "made"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        doing = "written into"
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, ValueError) as error:  # a null character in its name is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else error
         raise UserError(
-            f"The folder {folder} cannot be made ({error.strerror}): name another one with the "
+            f"The folder {folder} cannot be {doing} ({reason}): name another one with the "
             f"environment variable {variable}"
         ) from None
-    return folder

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from . import files, zoo
 from ._torch import torch
@@ -28,10 +26,10 @@ from .errors import Parser, UserError, run_cli
 from .golden import attach_golden
 from .multiplications import skeleton
 from .network import Classifier, Conv, Network, save
-from .progress import progress_bar
 from .reference import Reference
 from .resnet import ResNet, evaluating
 from .show import open_network
+from .terminal import Table, console, progress_bar, say
 from .wins import network_wins, torch_wins
 
 __all__ = ["CRITERIA", "SCOPES", "choose", "cost", "curve", "main", "prune", "scores"]
@@ -461,32 +459,28 @@ def _print(facts):
     rows = facts["rows"]
     criteria = list(dict.fromkeys(row["criterion"] for row in rows))
     found = {(row["criterion"], row["share"]): row for row in rows}
-    table = Table(show_edge=False)
-    for heading in ("share", "maps left", *(f"by {name}" for name in criteria)):
-        table.add_column(heading, justify="right")
+    table = Table("share", "maps left", *(f"by {name}" for name in criteria), left=0)
     for share in dict.fromkeys(row["share"] for row in rows):
         line = [found[name, share] for name in criteria]
-        table.add_row(
+        table.add(
             f"{share:g}",
             f"{line[0]['maps'] - line[0]['removed']}",
             *(f"{row['accuracy']:.2f} %  {row['multiplications'] / 1e6:.3f} M" for row in line),
         )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(table)
-    console.print(
+    table.show(to := console())
+    say(
+        to,
         f"Top-1 as integers on {rows[0]['images']} validation images of {facts['data']}, without "
         f"retraining, and millions of multiplications; wins counted on "
-        f"{facts['ranking_images']} training images"
+        f"{facts['ranking_images']} training images",
     )
     if facts["output"] is not None:
         made = facts["output"]
-        console.print(
+        say(
+            to,
             f"{made['file']}: {made['top1']:.2f} % top-1 as integers on {made['test_images']} "
             f"test images, {sum(made['pruned']['removed'])} maps pruned by "
             f"{made['pruned']['criterion']}",
-            markup=False,
         )
 
 

@@ -15,20 +15,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
-
 from . import files
 from ._torch import torch
 from .cifar import DATA_SETS, Images, read_training
 from .cycles import BoardCycles
 from .distributed import device_of
-from .errors import Parser, UserError, nearest, run_cli
+from .errors import Parser, UserError, how_stopped, nearest, run_cli
 from .multiplications import layer_counts, skeleton, total
 from .resnet import NETWORKS, Shape
 from .space import Costs, Space
 from .study import Study
+from .terminal import Table, console, progress_bar
 from .trainer import RECIPES, Recipe, Trainer, reuse_memory
 
 __all__ = ["main", "multiplications_of", "plot", "results", "search"]
@@ -260,15 +257,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     training, validation = read_training(options.data, options.data_set)
     training = training.first(options.images)
     reuse_memory()
-    console = Console(stderr=True, highlight=False)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     try:
-        with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        with progress_bar() as bar:
             steps = len(training) // recipe.batch * recipe.epochs
             task = bar.add_task("training", total=steps)
 
             def report(row):
-                console.print(_line(row))
+                bar.say(_line(row))
                 bar.reset(task)
 
             rows = search(
@@ -289,10 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 report=report,
                 advance=lambda loss: bar.advance(task),
             )
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        word, status = how_stopped(error)
         raise UserError(
-            f"Interrupted: finished trials are kept in {options.study}, the same command goes on",
-            130,
+            f"{word.capitalize()}: finished trials are kept in {options.study}, the same "
+            "command goes on",
+            status,
         ) from None
     where = f" on {options.board}" if board else ""
     name = f"{options.network}{where}, {recipe.epochs} epochs, seed {options.seed}"
@@ -327,10 +324,7 @@ def _columns(lanes: int | None, board: BoardCycles | None) -> dict[str, Callable
 
 
 def _print(rows, columns):
-    table = Table(show_edge=False)
-    table.add_column("ℓ, layer by layer")
-    for heading in (*columns, "validation, %", "seconds", "trial"):
-        table.add_column(heading, justify="right")
+    table = Table("ℓ, layer by layer", *columns, "validation, %", "seconds", "trial")
     for row in sorted(rows, key=lambda row: -(row["accuracy"] or -1)):
         sizes = " ".join(map(str, row["group_sizes"] or ("none",)))
         price = row["cost"]
@@ -339,11 +333,8 @@ def _print(rows, columns):
         if row["state"] == "complete":
             cells[-1] = f"{row['accuracy']:.2f}"
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        table.add_row(sizes + ", uniform" * row["uniform"], *cells, seconds, str(row["slot"]))
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=120)
-    console.print(table)
+        table.add(sizes + ", uniform" * row["uniform"], *cells, seconds, row["slot"])
+    table.show(console())
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from . import zoo
 from .count import multiplications, total_multiplications
 from .errors import Parser, UserError, nearest, run_cli
 from .network import Network, accumulator_bound, load, signed_bits
+from .terminal import Table, console, pairs, say
 
 __all__ = ["describe", "main", "open_network", "print_tables"]
 
@@ -110,40 +110,37 @@ def describe(network: Network) -> dict:
     }
 
 
-def print_tables(network: Network, console: Console) -> None:
+def print_tables(network: Network, to: Console) -> None:
     """Print `network` readably: layers, totals, metadata, golden vectors."""
     facts = describe(network)
     height, width, channels = facts["input_shape"]
-    console.print(
-        f"[bold]{_safe(facts['name'])}[/]  input {height}x{width}x{channels}, "
-        f"{facts['input_bits']} bits, {len(facts['classes'])} classes, sha256 {facts['sha256']}"
+    say(
+        to,
+        f"{facts['name']}  input {height}x{width}x{channels}, {facts['input_bits']} bits, "
+        f"{len(facts['classes'])} classes, sha256 {facts['sha256']}",
     )
-    console.print(_layer_table(facts))
+    _layer_table(facts).show(to)
     total = facts["multiplications"]
-    console.print(
+    say(
+        to,
         f"{facts['weights']:,} weights ({facts['weight_bits_total'] / 8192:,.1f} KiB), "
         f"{total['dense']:,} multiplications dense, {total['dham']:,} as a DHAM "
         f"({total['dense'] / max(total['dham'], 1):.2f} times fewer), "
-        f"accumulator {facts['accumulator_bits']} bits"
+        f"accumulator {facts['accumulator_bits']} bits",
     )
-    metadata = Table("metadata", "", show_edge=False)
-    for key, value in facts["metadata"].items():
-        if key != "golden":
-            metadata.add_row(_safe(key), _safe(_text(value)))
-    if metadata.row_count:
-        console.print(metadata)
-    console.print(_golden_text(facts))
+    metadata = {key: _text(v) for key, v in facts["metadata"].items() if key != "golden"}
+    if metadata:
+        say(to, "metadata")
+        pairs(to, [(f"  {key}", value) for key, value in metadata.items()])
+    say(to, _golden_text(facts))
 
 
 def _layer_table(facts):
-    table = Table(show_edge=False)
-    for heading in ("layer", "from", "input", "output", "kernel", "shortcut"):
-        table.add_column(heading)
-    for heading in ("ℓ", "bits", "order", "dense", "DHAM", "acc."):
-        table.add_column(heading, justify="right")
+    names = ("layer", "from", "input", "output", "kernel", "shortcut")
+    table = Table(*names, "ℓ", "bits", "order", "dense", "DHAM", "acc.", left=len(names))
     for layer in facts["layers"]:
         count = layer["multiplications"]
-        cells = [_safe(layer["name"]), _safe(layer["source_name"]), _text(layer["input"], "x")]
+        cells = [layer["name"], layer["source_name"], _text(layer["input"], "x")]
         cells.append(_text(layer["output"], "x"))
         numbers = [f"{count['dense']:,}", f"{count['dham']:,}", str(layer["accumulator_bits"])]
         if layer["kind"] == "conv":
@@ -152,7 +149,7 @@ def _layer_table(facts):
             cells += [_kernel(layer), _shortcuts(layer), str(layer["group_size"]), bits, order]
         else:
             cells += ["pool", "", "", f"w{layer['weight_bits']}", ""]
-        table.add_row(*cells, *numbers)
+        table.add(*cells, *numbers)
     return table
 
 
@@ -168,12 +165,12 @@ def _shortcuts(layer):
     if layer["projection"] is not None:
         shortcut = layer["projection"]
         stride = f" /{shortcut['stride']}" if shortcut["stride"] != 1 else ""
-        name = _safe(shortcut["source_name"])
+        name = shortcut["source_name"]
         parts.append(f"projection {name}{stride} ·2^{shortcut['exponent']}")
     if layer["identity"] is not None:
         low, high = layer["identity"]["factor"]
         factor = str(low) if low == high else f"{low}..{high}"
-        parts.append(f"identity {_safe(layer['identity']['source_name'])} ·{factor}")
+        parts.append(f"identity {layer['identity']['source_name']} ·{factor}")
     return " + ".join(parts)
 
 
@@ -208,10 +205,6 @@ def _text(value, separator=" "):
     return json.dumps(value) if isinstance(value, dict | list) else str(value)
 
 
-def _safe(text):
-    return str(text).replace("[", "\\[")
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = Parser(prog="python -m model.show", description="Show what a DHAM network file holds.")
     parser.add_argument("file", help="network file (.dham), or a name of the zoo")
@@ -221,10 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         print(json.dumps(describe(network), indent=2))
         return
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:  # a pipe or a file: lines need not fit a screen
-        console = Console(highlight=False, width=160)
-    print_tables(network, console)
+    print_tables(network, console())
 
 
 if __name__ == "__main__":

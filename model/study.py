@@ -7,17 +7,16 @@ heartbeat asks for patience instead: it takes a stopped process for a dead one, 
 dies before its first beat.)
 """
 
-import fcntl
 import math
-import os
 import random
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .files import locked
 from .space import Costs, Space
 
 __all__ = ["ATTEMPTS", "DRAWS", "STARTUP", "Study", "Task"]
@@ -39,9 +38,9 @@ class Task:
 class Study:
     """The study's file, opened, and its locks.
 
-    Byte 0 of FILE.lock is held while a trial is being chosen, byte 1 + n while trial n is being
-    run. A planned trial is a slot; Optuna's trials that carry its number are its proposals and
-    attempts, and at most one of them is complete.
+    FILE.lock is held while a trial is being chosen, FILE.N.lock while trial N is being run. A
+    planned trial is a slot; Optuna's trials that carry its number are its proposals and attempts,
+    and at most one of them is complete.
     """
 
     def __init__(self, path: Path, space: Space | None = None, configuration: dict | None = None):
@@ -52,28 +51,26 @@ class Study:
             raise UserError(f"No folder {self.path.parent} to write the study {self.path} into")
 
     def __enter__(self):
-        lock = self.path.with_name(self.path.name + ".lock")
-        self.lock = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            with self.choosing():
-                self.open()
-        except BaseException:
-            os.close(self.lock)
-            raise
+        self.held: dict[int, ExitStack] = {}  # locks of trials that this process runs
+        with self.choosing():
+            self.open()
         return self
 
     def __exit__(self, *_):
         self.storage.remove_session()
         self.storage.engine.dispose()
-        os.close(self.lock)
+        for slot in list(self.held):
+            self.release(slot)
 
-    @contextmanager
-    def choosing(self):
-        fcntl.lockf(self.lock, fcntl.LOCK_EX, 1, 0)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self.lock, fcntl.LOCK_UN, 1, 0)
+    def choosing(self) -> AbstractContextManager[None]:
+        return locked(self.path.with_name(f"{self.path.name}.lock"))
+
+    def lock(self, slot: int) -> AbstractContextManager[None]:
+        """The lock of a slot; `UserError` where another process has it."""
+        return locked(self.path.with_name(f"{self.path.name}.{slot}.lock"), f"Slot {slot} is run")
+
+    def release(self, slot: int) -> None:
+        self.held.pop(slot).close()
 
     def open(self) -> None:
         import optuna
@@ -128,13 +125,12 @@ class Study:
         self.storage.engine.dispose()  # connections made so far are without
 
     def alive(self, slot: int) -> bool:
-        """Whether some other process is running this slot."""
+        """Whether a process is running this slot."""
         try:
-            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 + slot)
-        except OSError:
+            with self.lock(slot):
+                return False
+        except UserError:
             return True
-        fcntl.lockf(self.lock, fcntl.LOCK_UN, 1, 1 + slot)
-        return False
 
     def slots(self) -> dict[int, list]:
         """Optuna's trials by slot, in order."""
@@ -187,9 +183,18 @@ class Study:
         Such a proposal is not trained. It stays in the study, pruned: the sampler learns from its
         constraint where the budget ends. One that does not fit has its `reason`, and no cost.
         """
+
+        with ExitStack() as held:
+            held.enter_context(self.lock(slot))
+            task = self.propose(slot, cost)
+            if task is not None:
+                self.held[slot] = held.pop_all()
+            return task
+
+    def propose(self, slot, cost) -> Task | None:
+        """As `draw`, with the slot's lock held."""
         from optuna.trial import TrialState
 
-        fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 + slot)
         trial = self.study.ask()
         sizes, budget = self.space.suggest(trial), self.configuration["budget"]
         shape = self.space.shape(sizes)
@@ -214,7 +219,6 @@ class Study:
             trial.set_user_attr("reason", cost.reasons.get(shape))
         if not price <= budget or tuple(sizes) in known:
             self.study.tell(trial, state=TrialState.PRUNED)
-            fcntl.lockf(self.lock, fcntl.LOCK_UN, 1, 1 + slot)
             return None
         trial.set_user_attr("group_sizes", sizes)
         return Task(slot, trial, tuple(sizes))
@@ -240,7 +244,7 @@ class Study:
             task.trial.set_user_attr("seconds", round(time.perf_counter() - start, 2))
             self.study.tell(task.trial, accuracy)
         finally:
-            fcntl.lockf(self.lock, fcntl.LOCK_UN, 1, 1 + task.slot)
+            self.release(task.slot)
 
     def rows(self, trials: int) -> list[dict]:
         slots = self.slots()

@@ -18,16 +18,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import TextColumn
 
 from model._torch import torch
 
 # isort: split
-from model import checkpoint, distributed, files, origin
+from model import checkpoint, distributed, files, heartbeat, origin, terminal
 from model.cifar import DATA_SETS, Images, check_files, read_test, read_training
-from model.errors import UserError, run_cli
+from model.errors import UserError, how_stopped, run_cli
 from model.export import export, finish
 from model.network import save
+from model.terminal import progress_bar, say
 from model.train_options import command_line, parse, recipe_of, shape_from
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
 
@@ -39,7 +40,7 @@ def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     flags = Path("/proc/cpuinfo")
-    amx = " with AMX" if flags.exists() and "amx_bf16" in flags.read_text() else ""
+    amx = " with AMX" if flags.exists() and "amx_bf16" in flags.read_text("utf-8") else ""
     threads = torch.get_num_threads()
     return f"{platform.machine()} CPU{amx}, {threads} thread{'s' * (threads > 1)}"
 
@@ -86,16 +87,11 @@ def write_epoch(trainer: Trainer, base: Path, epoch: Epoch) -> None:
     distributed.together(write if distributed.rank() == 0 else lambda: None)
 
 
-def run_epochs(trainer: Trainer, base: Path, console: Console, command: str) -> None:
+def run_epochs(trainer: Trainer, base: Path, to: Console, command: str) -> None:
     """Train the epochs that are left, with a checkpoint after each."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[state]}"),
-        TimeRemainingColumn(),
-    )
+    state = TextColumn("{task.fields[state]}")
     total, written = trainer.recipe.epochs, len(trainer.history)
-    with Progress(*columns, console=console, disable=console.quiet) as progress:
+    with progress_bar(state, to=to) as progress:
         task = progress.add_task(
             "training", total=trainer.total, state="", completed=written * trainer.steps
         )
@@ -107,18 +103,20 @@ def run_epochs(trainer: Trainer, base: Path, console: Console, command: str) -> 
                 )
                 write_epoch(trainer, base, epoch)
                 written += 1
-                console.print(
+                progress.say(
                     f"epoch {epoch.epoch}/{total}: loss {epoch.loss:.3f}, "
                     f"training {epoch.training:.2f} %, validation {epoch.validation:.2f} %"
                     f"{', quantised' if epoch.quantised else ''}, {epoch.seconds:.0f} s"
                 )
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            word, status = how_stopped(error)
             kept = (
                 f"the checkpoint after epoch {written} is kept; go on with: {command} --resume"
                 if written
                 else "no epoch was complete"
             )
-            raise UserError(f"Interrupted in epoch {written + 1}: {kept}", 130) from None
+            text = f"{word.capitalize()} in epoch {written + 1}: {kept}"
+            raise UserError(text, status) from None
         except (UserError, OSError) as error:
             what = str(error)
             if isinstance(error, OSError):
@@ -222,6 +220,7 @@ def train_holding(
             trainer.load(base.with_name(f"{name}.pt"))
         count = distributed.size()
         machine = f"{f'{count} × ' if count > 1 else ''}{hardware(device)}"
+        say(console, f"Writing {base}.*")
         describe(trainer, base.with_name(f"{name}.json"), machine, command)
         folders = shlex.join(["--data", str(options.data), "--output", str(options.output)])
         run_epochs(trainer, base, console, f"{command} {folders}")
@@ -238,7 +237,7 @@ def train_holding(
         path = base.with_name(f"{name}.dham")
         top1 = write_network(trainer, path, test, options, command)
         text = f"as integers on {len(test)} test images"
-    console.print(f"{path}: {top1:.2f} % top-1 {text}", soft_wrap=True)
+    say(console, f"{path}: {top1:.2f} % top-1 {text}")
     return path
 
 
@@ -285,8 +284,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; of several processes only the first speaks."""
     try:
         options = parse(arguments)
-        console = Console(stderr=True, quiet=not distributed.first())
-        train(options, command_line(arguments), console)
+        console = terminal.console(stderr=True, quiet=not distributed.first())
+        with ExitStack() as held:
+            if console.quiet:
+                held.enter_context(heartbeat.quiet())
+            train(options, command_line(arguments), console)
     except UserError as error:
         if distributed.first():
             raise

@@ -6,6 +6,7 @@
 import ctypes
 import math
 import platform
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
@@ -21,7 +22,7 @@ from model import checkpoint, distributed
 from model.activation import Temperature
 from model.cifar import Images, augment, pack, to_input
 from model.distil import check_teacher, distillation_loss
-from model.errors import UserError
+from model.errors import Terminated, UserError
 from model.optimisers import optimisers
 from model.quantise import MOMENTUM
 from model.recipe import RECIPES, Recipe
@@ -29,6 +30,7 @@ from model.resnet import ResNet, Shape, evaluating
 
 __all__ = ["RECIPES", "Epoch", "Recipe", "Trainer", "accuracy", "reuse_memory"]
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)  # signals that all processes answer alike
 LOSSES_READ = {"cpu": 1, "cuda": 20}  # a GPU is waited for only once in so many steps
 
 
@@ -181,10 +183,11 @@ class Trainer:
         Raises `UserError` where one is not a number, `KeyboardInterrupt` where a process was asked
         to stop: in all of them alike.
         """
-        stop = torch.tensor([float(distributed.stopping())], device=self.device)
+        came = distributed.stopping()
+        stop = torch.tensor([came == number for number in STOPPING], device=self.device).float()
         values = distributed.total(torch.cat([torch.stack(losses).float(), stop])).tolist()
         count = distributed.size()
-        means = [value / count for value in values[:-1]]
+        means = [value / count for value in values[: -len(STOPPING)]]
         for at, value in enumerate(means, number + 1 - len(means)):
             if not math.isfinite(value):
                 raise UserError(
@@ -192,6 +195,8 @@ class Trainer:
                     f"try a learning rate below {self.recipe.learning_rate:g}"
                 )
         if values[-1]:
+            raise Terminated(signal.SIGTERM)
+        if values[-2]:
             raise KeyboardInterrupt
         return means
 

@@ -14,16 +14,15 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from model import files
 from model._torch import torch
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
-from model.progress import progress_bar
 from model.reference import Reference
 from model.show import open_network
+from model.terminal import progress_bar
 from model.wins_figures import classes_figure, layer_figure, write_figure
 
 __all__ = [
@@ -313,8 +312,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name in dense:
             raise UserError(f"Layer {name} is dense (ℓ = 1): its groups have nothing to win")
 
-    folder = Path("build/wins") / re.sub(r"[^\w.-]", "_", network.name)
-    folder = files.output_folder(folder if options.output is None else options.output, "--output")
+    folder = options.output
+    if folder is None:
+        folder = files.in_build("wins", network.name)
+    folder = files.output_folder(folder, "--output")
     with progress_bar() as bar:
         task = bar.add_task(network.name, total=len(test))
         found = network_wins(

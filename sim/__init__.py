@@ -1,1 +1,5 @@
 """Verification: simulation of the very RTL that is synthesised."""
+
+from model.errors import starting
+
+starting()

@@ -12,15 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from hw.boards import find_board
 from hw.plan import make_plan
 from model import oracle, zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
+from model.terminal import Table, console, progress_bar, say
 
 from .compare import Expected
 from .images import random_images, read_cifar
@@ -81,7 +79,7 @@ def check_golden(network: Network, expected: Expected) -> None:
             )
 
 
-def run(arguments, console: Console) -> tuple[dict, VerificationResult]:
+def run(arguments) -> tuple[dict, VerificationResult]:
     """Simulate and compare, chunk by chunk; returns the report and the total."""
     started = time.monotonic()
     board = find_board(arguments.board)
@@ -92,10 +90,7 @@ def run(arguments, console: Console) -> tuple[dict, VerificationResult]:
     images, what = choose_images(network, arguments.images, arguments.data, arguments.seed)
     function, reference_name = reference()
     folder = arguments.output or Path("build") / board.name / "simulation"
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as bar:  # fmt: skip
+    with progress_bar(transient=True) as bar:
         task = bar.add_task("Compiling the RTL", total=None)
         model = compile_model(
             board.capability,
@@ -131,6 +126,7 @@ def run(arguments, console: Console) -> tuple[dict, VerificationResult]:
         "cycles_predicted": plan.cycles,
         **{key: value for key, value in asdict(total).items() if key != "waves"},
         "waves": str(folder / "dump.vcd") if arguments.waves else None,
+        "folder": str(folder),
     }
     report["seconds"] = {
         "compile": round(model.seconds, 2),
@@ -158,22 +154,20 @@ def _sum(one, other):
     )
 
 
-def _print(report, console):
-    table = Table(title=f"{report['network']} on the RTL of {report['board']}")
-    table.add_column("Layer")
-    table.add_column("Cycles predicted", justify="right")
-    table.add_column("Cycles of the RTL", justify="right")
+def _print(report):
+    title = f"{report['network']} on the RTL of {report['board']}"
+    table = Table("Layer", "Cycles predicted", "Cycles of the RTL", title=title)
     for layer in report["layers_detail"]:
-        table.add_row(layer["name"], f"{layer['cycles_predicted']:,}", f"{layer['cycles_rtl']:,}")
+        table.add(layer["name"], f"{layer['cycles_predicted']:,}", f"{layer['cycles_rtl']:,}")
     if report["layers_detail"]:
-        table.add_row("frame", f"{report['cycles_predicted']:,}", f"{report['cycles']:,}")
-        console.print(table)
-    print(
+        table.add_total("frame", f"{report['cycles_predicted']:,}", f"{report['cycles']:,}")
+        table.show(console())
+    say(
+        console(),
         f"Compared {report['frames']} frames ({report['images']}), {report['layers']} layers, "
-        f"{report['records']:,} records with the {report['reference']}"
+        f"{report['records']:,} records with the {report['reference']}",
     )
-    if report["waves"]:
-        print(f"Waveforms: {report['waves']}")
+    print(f"Waveforms: {report['waves']}" if report["waves"] else f"Logs: {report['folder']}/")
 
 
 @run_cli
@@ -182,11 +176,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if arguments.images is not None and arguments.images < 1:
         raise UserError(f"--images must be positive, not {arguments.images}")
-    report, total = run(arguments, Console(stderr=True))
+    report, total = run(arguments)
     if arguments.json:
         print(json.dumps(report, indent=2))
     else:
-        _print(report, Console(highlight=False))
+        _print(report)
     if total.mismatch:
         raise UserError(f"The RTL differs: {total.mismatch}", status=1)
     if not arguments.json:

@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
 
+from cocotb_tools import config as cocotb_config
 from cocotb_tools import runner as cocotb_runner
 
 from hw.capability import Capability
-from hw.tools import Toolchain, last_lines
+from hw.tools import Toolchain, last_lines, plain_path, workshop
+from model import children
 from model.errors import UserError, nearest
 from model.places import cache_folder
 
@@ -34,12 +36,15 @@ __all__ = [
     "compile_model",
     "forget",
     "ice40_cells",
+    "keep",
     "make_runner",
 ]
 
 SIMULATORS = ("verilator", "icarus")
 DEFAULT_CLOCK_HZ = 36_000_000
 _KEPT = 8  # models in the cache
+
+_MAIN = Path("lib", "verilator", "verilator.cpp")  # cocotb's, of the simulation
 
 _VERILATOR_OPTIONS = (
     "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Wno-SPECIFYIGN", "-Wno-BLKANDNBLK",
@@ -65,12 +70,48 @@ class Model:
     seconds: float
 
 
-class _Verilator(cocotb_runner.Verilator):
+class _Supervised:
+    """A cocotb runner whose programs end with this one, killed or not."""
+
+    def _execute_cmds(self, cmds, cwd, stdout=None):
+        for command in cmds:
+            status = children.run(
+                command,
+                cwd=cwd,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.STDOUT,
+            )
+            if status:
+                raise RuntimeError(f"{command[0]} failed with status {status}")
+
+
+class _Verilator(_Supervised, cocotb_runner.Verilator):
     """cocotb's runner, without making every signal of the design public: 1.5 times the speed."""
 
     def _build_command(self):
-        return [[word for word in command if word != "--public-flat-rw"]
-                for command in super()._build_command()]  # fmt: skip
+        verilate, make = super()._build_command()
+        verilate.remove("--public-flat-rw")
+        libraries, source = cocotb_config.libs_dir, cocotb_config.share_dir / _MAIN
+        if not plain_path(source):  # make would split its words
+            shutil.copyfile(source, self.build_dir / source.name)
+            verilate[verilate.index(str(source))] = source.name
+        if not plain_path(libraries):
+            (self.build_dir / "libraries").symlink_to(libraries)
+            linking = verilate.index("-LDFLAGS") + 1
+            verilate[linking] = f"-L{self.build_dir}/libraries -lcocotbvpi_verilator"
+        return [verilate, make]
+
+    def _set_env_test(self):
+        super()._set_env_test()
+        if not plain_path(cocotb_config.libs_dir):  # the program does not know where it is
+            known = [str(cocotb_config.libs_dir), self.env.get("LD_LIBRARY_PATH", "")]
+            self.env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, known))
+
+
+class _Icarus(_Supervised, cocotb_runner.Icarus):
+    pass
 
 
 def make_runner(simulator: str):
@@ -85,7 +126,7 @@ def make_runner(simulator: str):
             raise UserError(
                 "iverilog is missing on PATH: install Icarus Verilog, or use --simulator verilator"
             )
-        runner = cocotb_runner.Icarus()
+        runner = _Icarus()
     runner.log.disabled = True
     return runner
 
@@ -141,12 +182,12 @@ def compile_model(
         files["cells.v"] = ice40_cells()
     store = cache or cache_folder()
     directory = store / _key(files, simulator, waves)
-    with tools.exported():
-        compiled = not (directory / "complete").exists()
-        if compiled:
-            say(f"Compiling the RTL with {simulator}")
-            _compile(runner, files, directory, waves)
-            forget(store, directory)
+    compiled = not (directory / "complete").exists()
+    if compiled:
+        say(f"Compiling the RTL with {simulator}")
+        with workshop() as work, tools.exported(work):
+            _compile(runner, files, work / "model", directory, waves)
+        forget(store, directory)
     os.utime(directory)
     return Model(
         capability=capability,
@@ -182,13 +223,12 @@ def ice40_cells():
     return "`timescale 1ns / 1ps\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + "\n".join(found)
 
 
-def _compile(runner, files, directory, waves):
-    """Compile in a folder beside `directory` and move it there when it is complete."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+def _compile(runner, files, folder, directory, waves):
+    """Compile in `folder` and move it to `directory` when it is complete."""
     log = folder / "build.log"
     verilator = isinstance(runner, _Verilator)
     try:
+        folder.mkdir()
         for name, text in files.items():
             (folder / name).write_text(text, "utf-8")
         runner.build(
@@ -200,12 +240,6 @@ def _compile(runner, files, directory, waves):
             waves=waves,
             log_file=log,
         )
-        (folder / "complete").touch()
-        with_program = directory.parent / f".{directory.name}-old"
-        if directory.exists():  # left incomplete by an earlier version
-            directory.rename(with_program)
-            shutil.rmtree(with_program, ignore_errors=True)
-        folder.rename(directory)
     except (RuntimeError, SystemExit, subprocess.SubprocessError) as error:
         kept = directory.parent / f"failed-{directory.name}.log"
         text = last_lines(log) if log.exists() else str(error)
@@ -214,8 +248,27 @@ def _compile(runner, files, directory, waves):
         raise UserError(
             f"The simulation did not compile; log: {kept}; it ends with: {text}"
         ) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    keep(folder, directory)
+
+
+def keep(folder, directory):
+    """Move what was compiled in `folder` into the cache, as `directory`, whole or not at all."""
+    for path in folder.rglob("*.o"):
+        path.unlink()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{directory.name}-", dir=directory.parent, ignore_cleanup_errors=True
+    ) as name:
+        made = Path(name, "made")
+        shutil.copytree(folder, made, symlinks=True)  # it may be on another disk
+        (made / "complete").touch()
+        if directory.exists() and not (directory / "complete").exists():
+            directory.rename(Path(name, "old"))  # left incomplete by an earlier version
+        try:
+            made.rename(directory)
+        except OSError:  # another process made the same one meanwhile
+            if not (directory / "complete").exists():
+                raise
 
 
 def forget(folder, latest):

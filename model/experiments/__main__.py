@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from model._torch import torch  # noqa: F401 - says so if torch is missing
 from model.cifar import DATA_SETS
 from model.distributed import device_of
@@ -265,10 +263,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(
             f"Unknown experiment {options.name}: {nearest(options.name, tuple(EXPERIMENTS))}"
         )
-    experiment, console = EXPERIMENTS[options.name], Console(stderr=True)
+    experiment = EXPERIMENTS[options.name]
     check_options(experiment, options)
-    session = open_session(options, show_progress(console), command_line(arguments))
+    session = open_session(options, show_progress(), command_line(arguments))
     if not options.report:
+        session.progress.say(f"Recording in {session.folder}/")
         try:
             experiment.run(session)
         except UserError:  # interrupted, for example: what there is can be read

@@ -5,7 +5,7 @@ import time
 import torch
 from matplotlib.figure import Figure
 
-from model.errors import UserError
+from model.errors import UserError, how_stopped
 from model.experiments.session import Experiment, Session
 from model.memory import experiment
 from model.train import hardware
@@ -33,9 +33,12 @@ def run(session: Session) -> None:
                 }
                 session.records.append(record | more)
                 session.progress.advance(task)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        word, status = how_stopped(error)
         raise UserError(
-            "Interrupted: all finished measurements are recorded; the same command goes on", 130
+            f"{word.capitalize()}: all finished measurements are recorded; the same command goes "
+            "on",
+            status,
         ) from None
 
 

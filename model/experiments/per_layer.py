@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from model.errors import UserError
+from model.errors import UserError, how_stopped
 from model.experiments.accuracy import (
     accuracy_task,
     baseline_of,
@@ -78,10 +78,12 @@ def run_search(session: Session, setting: Setting, size: int) -> dict:
                 classes=uniform.classes,
                 score=score,
             )
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            word, status = how_stopped(error)
             raise UserError(
-                "Interrupted in a search: its finished trials are kept; the same command goes on",
-                130,
+                f"{word.capitalize()} in a search: its finished trials are kept; the same command "
+                "goes on",
+                status,
             ) from None
     done = [row for row in rows if row.get("accuracy") is not None]
     if not done:

@@ -7,20 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
+from rich.progress import TextColumn
 
-from model.errors import UserError
+from model.errors import UserError, how_stopped
 from model.experiments.records import Records
 from model.experiments.runs import Setting, Training, possible
 from model.experiments.scales import Scale
 from model.experiments.store import Finished, Store
+from model.terminal import Bar, progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +82,7 @@ class Session:
     folder: Path
     store: Store
     records: Records
-    progress: Progress
+    progress: Bar
     seeds: Sequence[int]
     group_sizes: Sequence[int]
     groups: Sequence[int]
@@ -148,11 +143,12 @@ class Session:
             finished = self.store.finish(task.training, self.progress)
             try:
                 measured = task.measure(finished)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as error:
+                word, status = how_stopped(error)
                 raise UserError(
-                    f"Interrupted while {task.training.name} was measured: the training and all "
-                    "finished runs are kept; the same command goes on",
-                    130,
+                    f"{word.capitalize()} while {task.training.name} was measured: the training "
+                    "and all finished runs are kept; the same command goes on",
+                    status,
                 ) from None
             self.records.append(
                 {
@@ -215,15 +211,10 @@ class Experiment:
         return self.notes.get(scale.name, scale.note)
 
 
-def show_progress(console) -> Progress:
-    """Lines of progress: what, how far, state, time used and left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
+def show_progress(to: Console | None = None) -> Bar:
+    """Lines of progress: what, how far, state, time used and left; on stderr, or `to`."""
+    return progress_bar(
         TextColumn("{task.fields[state]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
+        to=to,
         speed_estimate_period=24 * 3600,  # runs take hours
     )

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from rich.progress import Progress
 
 from model import checkpoint, origin
 from model.cifar import Images, check_files, read_few_shot, read_test, read_training
-from model.errors import UserError
+from model.errors import UserError, how_stopped
 from model.experiments.runs import Training
 from model.files import locked, write
 from model.origin import UNKNOWN
 from model.resnet import ResNet
+from model.terminal import Bar
 from model.train import hardware
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
 
@@ -178,7 +178,7 @@ class Store:
         found = origin.read(self.folder / f"{record['training']}.json")
         return record | {key: found.get(key, UNKNOWN) for key in unknown}
 
-    def finish(self, training: Training, progress: Progress) -> Finished:
+    def finish(self, training: Training, progress: Bar) -> Finished:
         """Load the training, or go on with it until it is complete.
 
         Raises ``UserError`` for a checkpoint of another configuration, a damaged one, a loss that
@@ -204,7 +204,7 @@ class Store:
         return Finished(training, trainer.network, trainer.history, sidecar, digest)
 
     @contextmanager
-    def alone(self, training: Training, progress: Progress) -> Iterator[None]:
+    def alone(self, training: Training, progress: Bar) -> Iterator[None]:
         """Wait until no other process trains it; a lock ends when its process does."""
         place = self.folder / "locks" / training.name
         place.parent.mkdir(exist_ok=True)
@@ -213,19 +213,19 @@ class Store:
             try:
                 stack.enter_context(locked(place, busy=waiting))
             except UserError:
-                progress.console.print(waiting)
+                progress.say(waiting)
                 stack.enter_context(locked(place))
             yield
 
     def _logged(self, training: Training, history: list[Epoch]) -> bool:
         path = self.path(training, ".jsonl")
-        return path.exists() and path.read_text().count("\n") == len(history)
+        return path.exists() and path.read_text("utf-8").count("\n") == len(history)
 
     def _log(self, training: Training, history: list[Epoch]) -> None:
         lines = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in history)
         write(self.path(training, ".jsonl"), lines)
 
-    def _train(self, training: Training, trainer: Trainer, progress: Progress) -> None:
+    def _train(self, training: Training, trainer: Trainer, progress: Bar) -> None:
         epochs, name = training.recipe.epochs, training.name
         origin.describe(
             self.path(training, ".json"),
@@ -245,19 +245,18 @@ class Store:
                 epoch = trainer.train_epoch(lambda loss: progress.advance(task))
                 trainer.save(self.path(training))
                 self._log(training, trainer.history)
-                progress.console.print(
+                progress.say(
                     f"{name}: epoch {number}/{epochs}, loss {epoch.loss:.3f}, "
-                    f"validation {epoch.validation:.2f} %, {epoch.seconds:.0f} s",
-                    highlight=False,
-                    soft_wrap=True,
+                    f"validation {epoch.validation:.2f} %, {epoch.seconds:.0f} s"
                 )
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
+            word, status = how_stopped(error)
             number = len(trainer.history)
             what = kept.format(number) if number else "no epoch of it was complete"
             raise UserError(
-                f"Interrupted in epoch {number + 1} of {name}: {what}; finished runs are "
+                f"{word.capitalize()} in epoch {number + 1} of {name}: {what}; finished runs are "
                 "recorded; the same command goes on",
-                130,
+                status,
             ) from None
         except UserError as error:
             number = len(trainer.history)

@@ -27,19 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("image", metavar="IMAGE", help=text)
     add("--network", default=zoo.DEFAULT, metavar="FILE", help="network file, or a name of the zoo")
     add("--class", dest="name", metavar="NAME", help="explain this class, not the one decided for")
-    add("--output", default="explanation.html", metavar="FILE")
+    add("--output", metavar="FILE", help="page to write (default: build/explain/IMAGE.html)")
     add("--data", type=Path, metavar="DIR", help="folder of the data set's binary version")
     add_picture_options(parser, folders=False)
     options = parser.parse_args(arguments)
     network = open_network(options.network)
-    for source in (zoo.find(options.network), Path(options.image)):
-        output = files.check_output(options.output, "--output", keep=source)
+    if options.output is not None:
+        for source in (zoo.find(options.network), Path(options.image)):
+            files.check_output(options.output, "--output", keep=source)
     chosen = None
     if options.name is not None:
         if options.name not in network.classes:
             raise UserError(f"Class {options.name!r}: {nearest(options.name, network.classes)}")
         chosen = network.classes.index(options.name)
     picture = find_picture(options.image, network, options.data, PictureOptions.of(options))
+    name = f"{Path(options.image).stem}.html"
+    output = Path(options.output or files.in_build("explain", name))
     explanation = explain(network, picture.pixels, chosen)
     files.write(output, page(explanation, title=picture.title, label=picture.label))
     print(_summary(explanation))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,12 +19,12 @@ import hw
 import sim.model
 import sim.rtl
 from hw.boards import Board
-from hw.tools import Toolchain
+from hw.tools import Toolchain, workshop
 from model.errors import UserError
 from model.files import write
 from model.places import cache_folder
 from sim.board import design
-from sim.model import forget
+from sim.model import forget, keep
 
 __all__ = ["Program", "compile_board"]
 
@@ -95,8 +96,13 @@ def compile_board(
     progress : callable
         Called with a line of text at each step that takes a while.
 
-    Raises `UserError` if the clock is not one that the board has, or a tool is missing or fails.
+    Raises `UserError` if the clock is not one that the board has, if a tool is missing or fails,
+    and on Windows.
     """
+    if not hasattr(socket, "AF_UNIX") or os.name != "posix":
+        raise UserError(
+            "The simulated board runs on Linux and macOS only: use WSL on Windows (docs/systems.md)"
+        )
     tools = Toolchain(progress=progress)
     say = progress or (lambda line: None)
     started = time.monotonic()
@@ -168,28 +174,21 @@ def _digest(made):
 
 
 def _compile(tools, files, options, directory):
-    """Compile in a folder beside `directory` and move it there when it is complete."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-    log = folder / "build.log"
+    """Compile in a folder of its own, and move it to `directory` when it is complete."""
     kept = directory.parent / f"failed-{directory.name}.log"
-    try:
+    with workshop() as work:
+        folder = work / _PROGRAM
+        folder.mkdir()
         for name, text in files.items():
             (folder / name).write_text(text, "utf-8")
         sources = sorted(name for name in files if not name.endswith(".h"))
         arguments = [*options, "-o", _PROGRAM, "-j", str(os.cpu_count() or 1), *sources]
-        with tools.exported():
-            tools.run("verilator", arguments, log=log, directory=folder, shown_log=kept)
-        for path in folder.glob("*.o"):
-            path.unlink()
-        (folder / "complete").touch()
+        log = folder / "build.log"
         try:
-            folder.rename(directory)
-        except OSError:  # another process made the same one meanwhile
-            if not (directory / "complete").exists():
-                raise
-    except UserError as error:
-        shutil.copyfile(log, kept)
-        raise UserError(f"The simulated board did not compile: {error}") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            with tools.exported(work):
+                tools.run("verilator", arguments, log=log, directory=folder, shown_log=kept)
+        except UserError as error:
+            if log.exists():
+                shutil.copyfile(log, kept)
+            raise UserError(f"The simulated board did not compile: {error}") from error
+        keep(folder, directory)

@@ -423,22 +423,31 @@ import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
 from hw.staging import Stages, Staging
-with Staging(Path(sys.argv[1])) as staging:
-    staging.write("top.bin", "half")
-    print("ready", flush=True)
-    time.sleep(60)
+from model.errors import run_cli
+@run_cli
+def main():
+    with Staging(Path(sys.argv[1])) as staging:
+        staging.write("top.bin", "half")
+        print("ready", flush=True)
+        time.sleep(60)
+main()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_leave_nothing(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")]
+)
+def test_signals_leave_nothing(tmp_path, number, word):
     process = subprocess.Popen(
-        [sys.executable, "-c", SLOW_BUILD, tmp_path / "out"], stdout=subprocess.PIPE
+        [sys.executable, "-c", SLOW_BUILD, tmp_path / "out"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
-    assert process.stdout.readline() == b"ready\n"
+    assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
-    assert process.wait(timeout=20) != 0
-    process.stdout.close()
+    _, stderr = process.communicate(timeout=20)
+    assert (process.returncode, stderr) == (128 + number, f"error: {word}\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -692,5 +692,5 @@ def test_started_as_a_program_without_torch(tmp_path, picture):
         env={**os.environ, "PYTHONPATH": os.getcwd()},
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("page: explanation.html\n")
-    Page((tmp_path / "explanation.html").read_text())
+    assert done.stdout.endswith("page: build/explain/picture.html\n")
+    Page((tmp_path / "build/explain/picture.html").read_text())

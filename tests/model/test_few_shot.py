@@ -19,6 +19,7 @@ from model.few_shot import (
     pooled,
     trained,
     transform,
+    used,
 )
 from model.network import save
 from tests.model.generated import tiny_network, write_checkpoint
@@ -166,6 +167,32 @@ def test_first_of_equal_means_wins():
     assert not decide(torch.ones(3, 6, 2, dtype=torch.float64), draw).any()
 
 
+@pytest.mark.parametrize("queries", [None, 2])
+@pytest.mark.parametrize("episodes", [1, 2, 40])
+def test_images_that_episodes_use(queries, episodes):
+    """Exactly those that a plain walk through the episodes meets, and no result depends on more."""
+    features, labels = clouds()
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(1))]
+    sampling = {"ways": 3, "shots": 2, "queries": queries, "episodes": episodes, "seed": 5}
+    members = [(labels == c).nonzero().flatten().tolist() for c in range(int(labels.max()) + 1)]
+    met = set()
+    for draw in draws([len(one) for one in members], **sampling):
+        for e, classes in enumerate(draw.classes.tolist()):
+            for n, c in enumerate(classes):
+                if queries is None:
+                    met |= set(members[c])
+                else:
+                    places = [*draw.support[e, n].tolist(), *draw.queries[e, n].tolist()]
+                    met |= {members[c][place] for place in places}
+    found = used(labels, **sampling)
+    assert found.tolist() == sorted(met)
+    part = torch.zeros_like(features)
+    part[found] = features[found]
+    assert few_shot(part, labels, variant="L2N", **sampling) == few_shot(
+        features, labels, variant="L2N", **sampling
+    )
+
+
 def test_perfect_and_random_features():
     labels = torch.arange(200) % 10
     perfect = torch.nn.functional.one_hot(labels, 10).float()
@@ -279,6 +306,32 @@ def test_program(data, tmp_path, capsys):
     assert "5-way 3-shot, 2 queries of a class, 60 episodes by seed 4; 6 integer features" in out
     assert "CIFAR-FS, validation classes" in out and "L2N" not in out
     assert "The network was trained on CIFAR-10. Published results are of networks" in out
+
+
+def test_program_extracts_only_what_it_uses(data, tmp_path, capsys, monkeypatch):
+    """Few episodes need few images, and say the same as when all are there."""
+    network = save(tiny(), tmp_path / "net.dham")
+    novel = cifar.read_few_shot(data, "test")
+    passed = []
+
+    def counted(network, images, progress=None):
+        passed.append(len(images))
+        return pooled(network, images, progress)
+
+    monkeypatch.setattr("model.few_shot.pooled", counted)
+    sampling = {"shots": 2, "queries": 1, "episodes": 1, "seed": 3}
+    options = [word for k, v in sampling.items() for word in (f"--{k}", str(v))]
+    arguments = [str(tmp_path / "net.dham"), "--data", str(data), "--json", *options]
+    assert main([*arguments, "--variants", "UN", "L2N"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert passed == [15] and facts["images"] == {"novel": 15, "base": 0}
+    everything = pooled(network, novel.pixels.numpy())
+    for variant in ("UN", "L2N"):
+        expected = few_shot(everything, novel.labels, variant=variant, **sampling)
+        assert facts["results"][variant]["mean"] == expected.mean
+    assert main(arguments) == 0  # CL2N needs the mean of the base classes
+    facts = json.loads(capsys.readouterr().out)
+    assert passed[1:] == [15, facts["images"]["base"]] and passed[2] > 15
 
 
 @pytest.mark.parametrize(

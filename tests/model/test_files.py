@@ -220,3 +220,12 @@ def test_lock_ends_with_the_block_even_where_a_child_lives(tmp_path):
         os.close(write)
         os.waitpid(child, 0)
         os.close(read)
+
+
+def test_what_the_user_gave_no_name_for_lies_in_build(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert files.in_build("explain", "a b:c\udce9.html") == Path("build/explain/a_b_c_.html")
+    assert os.listdir(tmp_path) == ["build"]
+    (tmp_path / "build" / "onnx").touch()
+    with pytest.raises(UserError, match="^The default of --output: nothing can be written into"):
+        files.in_build("onnx", "a.onnx")

@@ -434,10 +434,10 @@ def test_program(tmp_path):
     """By its name, from elsewhere: `import onnx` finds the package, not the module."""
     done = program(zoo.DEFAULT, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    path = tmp_path / f"{zoo.DEFAULT}.onnx"
+    path = tmp_path / "build" / "onnx" / f"{zoo.DEFAULT}.onnx"
     network = load(zoo.find(zoo.DEFAULT))
     assert done.stdout == (
-        f"{path.name}: {path.stat().st_size} bytes, 8 layers, "
+        f"{path.relative_to(tmp_path)}: {path.stat().st_size} bytes, 8 layers, "
         f"sha256 of the network file {network.sha256}\n"
     )
     onnx.checker.check_model(str(path), full_check=True)

@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -56,6 +57,28 @@ def test_a_folder_that_cannot_be_made(folder, variable, name, reason, tmp_path, 
     )
     with pytest.raises(UserError, match=f"^{re.escape(text)}$"):
         folder()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, not even root's")
+@pytest.mark.parametrize("folder, variable", BOTH)
+def test_a_folder_that_cannot_be_written(folder, variable, monkeypatch):
+    monkeypatch.setenv(variable, "/proc")
+    with pytest.raises(UserError, match=f"^The folder /proc cannot be written into .*{variable}$"):
+        folder()
+
+
+@pytest.mark.parametrize("program", [["sim", "--board", "icebreaker", "--images", "1"],
+                                     ["sim.board", "--cycles", "1"]])  # fmt: skip
+def test_programs_say_so_in_a_line(program, tmp_path):
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-m", *program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DECISIVENETS_CACHE": str(tmp_path / "file" / "below")},
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "variable DECISIVENETS_CACHE" in done.stderr
 
 
 def test_no_heavy_import():
