@@ -8,6 +8,7 @@ import numpy as np
 
 from model.errors import UserError, nearest
 from model.network import Network
+from model.optional import need
 from model.pictures import read_picture
 
 __all__ = ["Picture", "find_picture"]
@@ -40,8 +41,9 @@ def find_picture(name: str, network: Network, data: Path | None = None) -> Pictu
 
 
 def _of_data_set(name, numbered, network, data):
-    from model import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
+    from model import cifar
 
+    need("torch")
     data_set, part, number = numbered.groups()
     if data_set not in cifar.DATA_SETS:
         raise UserError(

@@ -1,17 +1,22 @@
 """Tables and plots of the records of `model.memory.experiment`."""
 
+from __future__ import annotations
+
 import math
 from collections import defaultdict
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from model import statistics
 
 from . import theory
 from .classical import MEMORIES
 from .patterns import Parts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["LAWS", "draw", "growth", "interval", "write"]
 
