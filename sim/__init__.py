@@ -1,1 +1,5 @@
 """Verification: simulation of the very RTL that is synthesised."""
+
+from decisivenets_packages import check
+
+check("hw", "model")
