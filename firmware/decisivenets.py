@@ -106,7 +106,7 @@ def _help() -> str:
     lines += [
         "",
         "And:",
-        f"  {'completion':{width}}print a shell's completion script: {', '.join(SHELLS)}",
+        f"  {'completion':{width}}a shell's completion script: {', '.join(SHELLS)}",
         f"  {'--version':{width}}print the version, and of a checkout the commit",
         "",
         f"`{_NAME} COMMAND --help` lists a command's options.",

@@ -21,8 +21,8 @@ PINNED = {
 
 def named():
     """What pyproject.toml names, as requirements."""
-    extras = PROJECT["optional-dependencies"]
-    return [Requirement(line) for line in PROJECT["dependencies"] + sum(extras.values(), [])]
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    return [Requirement(line) for group in groups for line in group]
 
 
 def needed(requirement):
