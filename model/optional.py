@@ -10,17 +10,21 @@ from typing import Any
 
 from model.errors import missing
 
-__all__ = ["Lazy", "need"]
+__all__ = ["Lazy", "installed", "need"]
+
+
+def installed(package: str) -> bool:
+    """Whether a package could be imported; it is not."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ImportError:
+        return False
 
 
 def need(*packages: str) -> None:
     """End the program in one line, with status 2, if a package is not installed. Imports none."""
     for package in packages:
-        try:
-            found = importlib.util.find_spec(package)
-        except ImportError:
-            found = None
-        if found is None:
+        if not installed(package):
             missing(package)
 
 

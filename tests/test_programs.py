@@ -1,5 +1,7 @@
 """Every program without the extra `model`: --help works, and what cannot be done is one line."""
 
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -98,3 +100,29 @@ def test_the_check_of_an_export_needs_more(absent, tmp_path):
 def test_runs_without_the_extra(module, tmp_path):
     done = run_without(EXTRA, module, *words(NEED_NOTHING[module], tmp_path), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+REFERENCE = "from sim.__main__ import reference; print(reference()[1], reference()[0].__module__)"
+
+
+def test_a_simulation_compares_with_what_there_is(tmp_path):
+    """torch's reference, or without torch the numpy oracle: a build needs no torch."""
+    for absent, found in (
+        ((), "torch integer reference model.reference\n"),
+        (EXTRA, "numpy oracle (torch is not installed) model.oracle\n"),
+    ):
+        code = f"import sys; sys.modules |= dict.fromkeys({absent!r}); {REFERENCE}"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60,
+        )  # fmt: skip
+        assert done.stdout == found, done.stderr
+
+
+def test_real_images_need_the_extra(tmp_path):
+    done = run_without(EXTRA, "sim", "--board", "icebreaker", "--data", "x", cwd=tmp_path)
+    assert done.stderr == (
+        "error: --data needs torch: pip install 'decisivenets[model]', or leave it out for random "
+        "images\n"
+    )
+    assert done.returncode == 2 and not list(tmp_path.iterdir())
