@@ -34,7 +34,7 @@ from model import fused
 from model.cifar import Images, augment, pack, to_input
 from model.distributed import device_of
 from model.errors import Parser, UserError, run_cli
-from model.resnet import NETWORKS, Shape, shape_of
+from model.shapes import NETWORKS, Shape, shape_of
 from model.terminal import Table, console
 from model.train_options import numbers
 from model.trainer import Recipe, Trainer, reuse_memory

@@ -24,7 +24,8 @@ from model import fused
 from model.activation import winner_takes_all
 from model.cifar import Images, augment, pack, read_training, to_input
 from model.errors import Parser, UserError, run_cli
-from model.resnet import ResNet, shape_of
+from model.resnet import ResNet
+from model.shapes import shape_of
 from model.terminal import Table, console
 from model.trainer import reuse_memory
 

@@ -1,10 +1,35 @@
-"""torch, or one clear line: programs that need the extra `model` import this first."""
+"""torch, imported when it is first used.
 
-from model.errors import missing
+A program says --help, and what is wrong with its options, without torch: where torch is not
+installed, and without the seconds that its import takes where it is. So at a module's top level
+nothing is taken from `torch` but in annotations, which are not evaluated there. The modules whose
+classes are torch's own (`model.layers`, `model.quantise`, `model.resnet`) import it; the others
+import those where they use them.
+"""
 
-try:
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from model.optional import Lazy
+
+__all__ = ["torch", "without_gradients"]
+
+if TYPE_CHECKING:
     import torch
-except ModuleNotFoundError:
-    missing("torch")
+else:
+    torch = Lazy("torch")
 
-__all__ = ["torch"]
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def without_gradients(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Decorate a function with `torch.no_grad`, taken when the function is called."""
+
+    @functools.wraps(function)
+    def run(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        with torch.no_grad():
+            return function(*args, **kwargs)
+
+    return run

@@ -5,10 +5,15 @@ group survives. Training goes there little by little: at a temperature near 0 th
 ReLU, at an infinite one the winner-takes-all.
 """
 
-import math
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import math
+from typing import TYPE_CHECKING
+
+from model._torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Temperature", "dham", "group_size_of", "winner_takes_all"]
 
@@ -73,7 +78,7 @@ def dham(
         if temperature is None:
             share = winner_takes_all(value, group_size).to(z.dtype)
         else:
-            if not isinstance(temperature, Tensor) and not 0 <= temperature < math.inf:
+            if not isinstance(temperature, torch.Tensor) and not 0 <= temperature < math.inf:
                 raise ValueError(f"Temperature must be a number from 0, not {temperature:g}")
             grouped = split(value, group_size)
             best = grouped.amax(2, keepdim=True)

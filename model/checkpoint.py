@@ -4,21 +4,25 @@ A checkpoint (NAME.pt) holds the configuration, the network's weights, the optim
 the measurements of all epochs, as plain values and tensors: reading one executes nothing.
 """
 
+from __future__ import annotations
+
 import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from model import files
+from model._torch import torch
 from model.cifar import classes_of, to_input
 from model.distributed import device_of
 from model.errors import UserError
 from model.recipe import Recipe
-from model.resnet import ResNet, Shape, Stage
+from model.shapes import Shape, Stage
+
+if TYPE_CHECKING:
+    from model.resnet import ResNet
 
 __all__ = [
     "BATCH",
@@ -93,6 +97,8 @@ def difference(part: str, mine: object, other: object) -> str:
 
 def load_network(path: Path, device: torch.device | str = "cpu") -> ResNet:
     """The network of a checkpoint, in evaluation, on `device`; quantised if the training was."""
+    from model.resnet import ResNet
+
     state = read(path, device)
     try:
         shape = dict(state["configuration"]["shape"])

@@ -7,18 +7,23 @@ CIFAR-FS is a split of CIFAR-100's classes into 64, 16 and 20 for few-shot learn
 al., "Meta-learning with differentiable closed-form solvers", 2019).
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from model._torch import torch
 from model.errors import UserError, nearest
 from model.network import Network
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "CLASSES",
@@ -133,11 +138,11 @@ class Images:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def first(self, count: int | None) -> "Images":
+    def first(self, count: int | None) -> Images:
         """The first `count` images; all of them if it is None."""
         return Images(self.pixels[:count], self.labels[:count])
 
-    def to(self, device: torch.device) -> "Images":
+    def to(self, device: torch.device) -> Images:
         return Images(self.pixels.to(device), self.labels.to(device))
 
 
@@ -329,9 +334,9 @@ def augment(packed: Tensor, index: Tensor, generator: torch.Generator) -> Tensor
     return packed.view(-1)[place].view(torch.uint8).view(count, 32, 32, 4)[..., :3]
 
 
-def to_input(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """uint8 [N, H, W, 3] to raw values 0 to 255 [N, 3, H, W], channels last.
+def to_input(pixels: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """uint8 [N, H, W, 3] to raw values 0 to 255 [N, 3, H, W], float32 or `dtype`, channels last.
 
     No mean is subtracted: zero padding would then be wrong at the borders.
     """
-    return pixels.to(dtype).contiguous().permute(0, 3, 1, 2)
+    return pixels.to(dtype or torch.float32).contiguous().permute(0, 3, 1, 2)

@@ -6,17 +6,21 @@ memory depend on the shape alone. Of the values only the width of the accumulato
 that of trained weights within a bit: both have the same distribution of levels.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 import tempfile
 from pathlib import Path
+
+from decisivenets_packages import ROOT
 
 from ._torch import torch
 from .children import capture
 from .errors import UserError
 from .export import export
 from .network import Network, save
-from .resnet import ResNet, Shape
+from .shapes import Shape
 from .space import DoesNotFit
 
 __all__ = ["BoardCycles", "untrained"]
@@ -26,6 +30,8 @@ SMALLEST = Shape(stem=1, stages=(), group_sizes=(1,), size=4, classes=2)  # fits
 
 def untrained(shape: Shape) -> Network:
     """A quantised network of `shape` with the same random weights each time."""
+    from .resnet import ResNet
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = ResNet(shape).eval()
@@ -63,7 +69,8 @@ class BoardCycles:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "network.dham"
             save(untrained(shape), file)
-            done = capture([sys.executable, "-m", *command, "--network", str(file)])
+            # There ours is the `hw` that is found, whatever the user's folder holds.
+            done = capture([sys.executable, "-m", *command, "--network", str(file)], cwd=ROOT)
         if done.returncode == 0:
             return json.loads(done.stdout)
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

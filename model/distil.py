@@ -3,11 +3,17 @@
 G. Hinton, O. Vinyals, J. Dean, "Distilling the knowledge in a neural network", arXiv 1503.02531.
 """
 
-import torch.nn.functional as F
-from torch import Tensor
+from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from model._torch import torch
 from model.errors import UserError
-from model.resnet import ResNet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model.resnet import ResNet
 
 __all__ = ["check_teacher", "distillation_loss"]
 
@@ -34,10 +40,10 @@ def distillation_loss(
     temperature : float
         T, by which both are divided before the softmax; T² keeps the gradient's size (section 2).
     """
-    hard = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    soft = F.kl_div(
-        F.log_softmax(logits / temperature, 1),
-        F.log_softmax(teacher / temperature, 1),
+    hard = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    soft = torch.nn.functional.kl_div(
+        torch.nn.functional.log_softmax(logits / temperature, 1),
+        torch.nn.functional.log_softmax(teacher / temperature, 1),
         reduction="batchmean",
         log_target=True,
     )

@@ -5,18 +5,25 @@ whole network and takes its part of every batch; `model.trainer` and `model.laye
 where a sum goes over the whole batch.
 """
 
+from __future__ import annotations
+
+import functools
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
-
+from model._torch import torch
 from model.errors import UserError
+from model.optional import Lazy
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
+    from torch import Tensor
+else:
+    dist = Lazy("torch.distributed")
 
 __all__ = [
     "asked",
@@ -120,23 +127,27 @@ def processes() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-class Total(torch.autograd.Function):
-    """Sum over the processes; the gradient of one process's share is the sum of all gradients."""
+@functools.cache
+def _total() -> type[torch.autograd.Function]:
+    class Total(torch.autograd.Function):
+        """Sum over the processes; the gradient of one's share is the sum of all gradients."""
 
-    @staticmethod
-    def forward(ctx, value):
-        value = value.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(value)
-        return value
+        @staticmethod
+        def forward(ctx, value):
+            value = value.clone(memory_format=torch.contiguous_format)
+            dist.all_reduce(value)
+            return value
 
-    @staticmethod
-    def backward(ctx, gradient):
-        return Total.apply(gradient)
+        @staticmethod
+        def backward(ctx, gradient):
+            return Total.apply(gradient)
+
+    return Total
 
 
 def total(value: Tensor) -> Tensor:
     """Sum of `value` over the processes, with gradient; alone: `value` itself."""
-    return value if size() == 1 else Total.apply(value)
+    return value if size() == 1 else _total().apply(value)
 
 
 def together(action: Callable[[], Result]) -> Result:

@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from model.heartbeat import beating
 from model.lookalikes import readable_streams
@@ -72,14 +72,34 @@ def how_stopped(error: KeyboardInterrupt) -> tuple[str, int]:
 def missing(package: str) -> NoReturn:
     """End a program that needs a package of the extra `model` which is not installed."""
     print(
-        f"error: this program needs {package}: pip install -c constraints.txt -e '.[model]'",
+        f"error: this program needs {package}: pip install 'decisivenets[model]'",
         file=sys.stderr,
     )
     sys.exit(2)
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that reports wrong options in one line, as all other bad input."""
+    """An argument parser that reports wrong options in one line, as all other bad input.
+
+    Attributes
+    ----------
+    called : dict of str to str
+        What `firmware.decisivenets` calls the program whose `prog` is "python -m MODULE".
+    complete : function of a Parser, or None
+        Answers a shell that asks what may follow, and ends the program.
+    """
+
+    called: ClassVar[dict[str, str]] = {}
+    complete: ClassVar[Callable[["Parser"], Any] | None] = None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.prog = self.called.get(self.prog, self.prog)
+
+    def parse_args(self, args=None, namespace=None):
+        if Parser.complete is not None:
+            Parser.complete(self)
+        return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message} (see {self.prog} --help)")
@@ -102,10 +122,14 @@ def without(words: Sequence[str], *, valued: Sequence[str], flags: Sequence[str]
 
 
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
-    """Text that lists the known names and the nearest to `name`, to end an error message with."""
+    """Text that lists the known names, to end an error message with; first a near one, if any.
+
+    Near is what slips of the hand, or capitals, make of a name, not what shares a few letters.
+    """
     text = f"known: {', '.join(known)}"
-    close = get_close_matches(name, known, n=1, cutoff=0.4)
-    return f"did you mean {close[0]}? ({text})" if close else text
+    plain = {word.casefold(): word for word in known}
+    close = get_close_matches(name.casefold(), plain, n=1, cutoff=0.65)
+    return f"did you mean {plain[close[0]]}? ({text})" if close else text
 
 
 def run_cli(main: Callable[..., int | None]) -> Callable[..., NoReturn]:

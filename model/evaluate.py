@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
+from . import cifar
 from .checkpoint import BATCH, classify, is_checkpoint, open_trained
 from .errors import Parser, UserError, run_cli
 from .golden import differences
 from .network import Network
+from .optional import need
 from .reference import logits
 from .show import open_network
 from .terminal import progress_bar
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit", type=int, help="take the first N images only")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)
+    need("torch")
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be a positive integer, not {options.limit}")
     if is_checkpoint(options.file):

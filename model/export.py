@@ -1,18 +1,24 @@
 """From a trained network to its network file: integers, metadata, golden vectors."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
 from model.cifar import Images, to_input
 from model.errors import UserError
 from model.golden import attach_golden
-from model.layers import MULTIPLIER_SHIFT, Layer
 from model.network import Classifier, Conv, Identity, Network, Projection
 from model.reference import logits
-from model.resnet import ResNet, evaluating
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model.layers import Layer
+    from model.resnet import ResNet
 
 __all__ = ["export", "finish"]
 
@@ -27,6 +33,8 @@ def integers(tensor: Tensor) -> np.ndarray:
 
 def export_layer(layer: Layer, source: int, shortcut: int | None) -> Conv:
     """A trained layer as integers."""
+    from model.layers import MULTIPLIER_SHIFT
+
     folded = layer.fold()
     projection = identity = None
     if folded.projection is not None:
@@ -85,6 +93,8 @@ def export(network: ResNet, name: str, classes: Sequence[str]) -> Network:
 
 def decisions(network: ResNet, images: Images, batch: int = 500) -> np.ndarray:
     """Classes that the training model gives in evaluation, fp32: [N]."""
+    from model.resnet import evaluating
+
     with evaluating(network):
         parts = [
             network(to_input(images.pixels[first : first + batch])).argmax(1).cpu().numpy()

@@ -12,23 +12,28 @@ images of a class meet the means of all episodes with that class in one matrix p
 is float64.
 """
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model._torch import torch
+from model._torch import torch, without_gradients
 from model.checkpoint import BATCH, Trained, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
+from model.optional import need
 from model.reference import logits
-from model.resnet import ResNet
 from model.show import open_network
 from model.terminal import Table, console, progress_bar, say
+
+if TYPE_CHECKING:
+    from model.resnet import ResNet
 
 __all__ = [
     "VARIANTS",
@@ -279,7 +284,7 @@ def pooled(
     return torch.from_numpy(logits(changed, images, progress=progress)).double() / source.pixels
 
 
-@torch.no_grad()
+@without_gradients
 def features_of(
     network: ResNet,
     pixels: torch.Tensor,
@@ -336,6 +341,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--seed", type=int, default=0, help="of the episodes")
     add("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)
+    need("torch")
     if options.part not in ("test", "validation"):
         raise UserError(f"--part {options.part}: {nearest(options.part, ('test', 'validation'))}")
     for variant in options.variants:

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import _torch  # noqa: F401 - says so if torch is missing
 from .errors import Parser, run_cli
 from .network import Golden, Network, load, record_digest, save
+from .optional import need
 from .reference import Reference, run
 
 __all__ = ["attach_golden", "candidates", "differences"]
@@ -270,6 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="network file to write")
     parser.add_argument("--seed", type=int, default=0, help="of the generated frames")
     options = parser.parse_args(arguments)
+    need("torch")
     network = save(attach_golden(load(options.file), seed=options.seed), options.output)
     coverage = network.metadata["golden"]["coverage"]
     print(

@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from . import _torch  # noqa: F401 - says so if torch is missing
 from .count import multiplications
 from .errors import Parser, UserError, nearest, run_cli
 from .network import Classifier, Conv, Identity, Network, Projection
-from .resnet import NETWORKS, Convolution, Shape, shape_of
+from .shapes import NETWORKS, Convolution, Shape, shape_of
 from .show import open_network
 from .terminal import Table, console, say
 

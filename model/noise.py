@@ -9,6 +9,8 @@ The published images were drawn once without a seed; these are drawn anew, from 
 distributions, and by seed.
 """
 
+from __future__ import annotations
+
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +22,7 @@ from model.checkpoint import Trained, classify, is_checkpoint, open_trained
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
+from model.optional import need
 from model.reference import Reference
 from model.show import open_network
 from model.terminal import Table, console, progress_bar, say
@@ -186,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--seed", type=int, default=0, help="of the noise")
     add("--json", action="store_true", help="machine-readable, on stdout")
     options = parser.parse_args(arguments)
+    need("torch")
     for noise in options.noises:
         if noise not in NOISES:
             raise UserError(f"Noise {noise!r}: {nearest(noise, NOISES)}")

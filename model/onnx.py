@@ -9,23 +9,25 @@ so that a viewer shows a layer as ConvInteger, Requantise, WinnerTakesAll. Outpu
 a runtime must support stand in ``docs/onnx.md``. Exporting needs numpy and onnx, not torch.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import files, zoo
-from .errors import Parser, UserError, missing, run_cli
+from .errors import Parser, UserError, run_cli
 from .network import Conv, Network
+from .optional import Lazy, need
 from .show import open_network
 
-try:
-    # Absolute, so the package: this module is `model.onnx`, also when run by `python -m`.
+if TYPE_CHECKING:
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
-except ModuleNotFoundError:
-    missing("onnx")
+else:
+    onnx = Lazy("onnx")  # the package: this module is `model.onnx`, also when run by `python -m`
 
 __all__ = ["DOMAIN", "FUNCTIONS", "export", "main", "write"]
 
@@ -112,17 +114,17 @@ def export(network: Network) -> onnx.ModelProto:
     for index, layer in enumerate(network.convs):
         graph.convolution(index, layer)
     graph.classifier()
-    model = helper.make_model(
-        helper.make_graph(
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
             graph.nodes,
             network.name,
-            [_value("image", TensorProto.UINT8, ["N", *network.input_shape])],
+            [_value("image", onnx.TensorProto.UINT8, ["N", *network.input_shape])],
             graph.outputs,
             initializer=graph.initializers,
             value_info=graph.infos,
         ),
         functions=[_function(*text) for text in FUNCTIONS.values()],
-        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(DOMAIN, 1)],
+        opset_imports=[onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, 1)],
         ir_version=IR_VERSION,
         producer_name=DOMAIN,
         doc_string="DHAM network: grouped tensors of records (value, winner), exact integers",
@@ -131,7 +133,7 @@ def export(network: Network) -> onnx.ModelProto:
     facts["input_bits"] = str(network.input_bits)
     if network.sha256 is not None:
         facts["sha256"] = network.sha256
-    helper.set_model_props(model, facts)
+    onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model, full_check=True)
     return model
 
@@ -150,7 +152,7 @@ def _function(summary: str, text: str) -> onnx.FunctionProto:
 
 
 def _value(name, kind, shape):
-    return helper.make_tensor_value_info(name, kind, shape)
+    return onnx.helper.make_tensor_value_info(name, kind, shape)
 
 
 class _Graph:
@@ -171,11 +173,11 @@ class _Graph:
         self.zero_point = self.constant("zero_point", np.uint8(ZERO_POINT))
 
     def constant(self, name: str, array: np.ndarray | np.generic) -> str:
-        self.initializers.append(numpy_helper.from_array(np.asarray(array), name))
+        self.initializers.append(onnx.numpy_helper.from_array(np.asarray(array), name))
         return name
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+        self.nodes.append(onnx.helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
     def plane(self, index: int) -> str:
@@ -212,7 +214,7 @@ class _Graph:
         total = self.node("Add", [total, bias], f"{name}/biased")
         if layer.identity is not None:
             residual = self.dense[layer.identity.source]
-            residual = self.node("Cast", [residual], f"{name}/residual", to=TensorProto.INT32)
+            residual = self.node("Cast", [residual], f"{name}/residual", to=onnx.TensorProto.INT32)
             factor = self.constant(f"{name}/factor", layer.identity.factor.astype(np.int32))
             residual = self.node("Mul", [residual, factor], f"{name}/scaled")
             total = self.node("Add", [total, residual], f"{name}/added")
@@ -235,7 +237,7 @@ class _Graph:
             quantised = self.node("Min", [quantised, one], f"{name}/binary")
         dense, value, winner = f"{name}/dense", f"{name}.value", f"{name}.winner"
         self.nodes.append(
-            helper.make_node(
+            onnx.helper.make_node(
                 "WinnerTakesAll",
                 [key, quantised],
                 [value, winner, dense],
@@ -245,10 +247,10 @@ class _Graph:
             )
         )
         grid = ["N", output.height, output.width]
-        self.outputs.append(_value(value, TensorProto.UINT8, [*grid, output.groups]))
-        self.outputs.append(_value(winner, TensorProto.UINT16, [*grid, output.groups]))
-        self.infos.append(_value(dense, TensorProto.UINT8, [*grid, output.channels]))
-        self.infos.append(_value(total, TensorProto.INT32, [*grid, output.channels]))
+        self.outputs.append(_value(value, onnx.TensorProto.UINT8, [*grid, output.groups]))
+        self.outputs.append(_value(winner, onnx.TensorProto.UINT16, [*grid, output.groups]))
+        self.infos.append(_value(dense, onnx.TensorProto.UINT8, [*grid, output.channels]))
+        self.infos.append(_value(total, onnx.TensorProto.INT32, [*grid, output.channels]))
         self.dense[index + 1] = dense
 
     def projection(self, name: str, layer: Conv, output) -> str:
@@ -277,18 +279,23 @@ class _Graph:
         layer = self.network.classifier
         axes = self.constant(f"{layer.name}/pooled_axes", np.array([1, 2], np.int64))
         wide = self.node(
-            "Cast", [self.dense[layer.source]], f"{layer.name}/pooled_wide", to=TensorProto.INT64
+            "Cast",
+            [self.dense[layer.source]],
+            f"{layer.name}/pooled_wide",
+            to=onnx.TensorProto.INT64,
         )
         pooled = self.node("ReduceSum", [wide, axes], f"{layer.name}/pooled", keepdims=0)
         weights = self.constant(f"{layer.name}/weights", layer.weights.astype(np.int64).T.copy())
         product = self.node("MatMul", [pooled, weights], f"{layer.name}/product")
         bias = self.constant(f"{layer.name}/bias", layer.bias.astype(np.int64))
         logits = self.node("Add", [product, bias], "logits")
-        narrow = self.node("Cast", [logits], f"{layer.name}/narrow", to=TensorProto.INT32)  # fits
+        narrow = self.node(
+            "Cast", [logits], f"{layer.name}/narrow", to=onnx.TensorProto.INT32
+        )  # fits
         decision = {"axis": 1, "keepdims": 0, "select_last_index": 0}
         self.node("ArgMax", [narrow], "class", **decision)
-        self.outputs.append(_value("logits", TensorProto.INT64, ["N", len(layer.weights)]))
-        self.outputs.append(_value("class", TensorProto.INT64, ["N"]))
+        self.outputs.append(_value("logits", onnx.TensorProto.INT64, ["N", len(layer.weights)]))
+        self.outputs.append(_value("class", onnx.TensorProto.INT64, ["N"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -313,6 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f"--check must be a positive integer, not {options.check}")
     if options.data is not None and options.check is None:
         raise UserError("--data is for --check: give --check N as well")
+    need("onnx", *(() if options.check is None else ("onnxruntime", "torch")))
     network = open_network(options.file)
     name = options.output
     if name is None:
@@ -320,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = files.check_output(name, "--output", keep=zoo.find(options.file))
     images = None
     if options.check is not None:
-        from . import onnx_check  # torch and onnxruntime are needed for the check alone
+        from . import onnx_check
 
         images = onnx_check.images_for(network, options.check, options.data)
     data = write(export(network), path)

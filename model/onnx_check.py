@@ -3,25 +3,28 @@
 For ``python -m model.onnx FILE --check N``. Equal means equal: these are integers.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .errors import UserError, missing
-
-try:
-    import onnxruntime
-except ModuleNotFoundError:
-    missing("onnxruntime")
-
-from . import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
+from . import cifar
+from .errors import UserError
 from .golden import candidates
 from .network import Network
+from .optional import Lazy
 from .reference import BATCH, Reference
 from .terminal import progress_bar
+
+if TYPE_CHECKING:
+    import onnxruntime
+else:
+    onnxruntime = Lazy("onnxruntime")
 
 __all__ = ["Comparison", "compare", "images_for", "open_session", "report"]
 

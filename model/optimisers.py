@@ -1,11 +1,14 @@
 """What steps a network's weights: Muon or SGD for the convolutions, SGD for the rest."""
 
-from typing import Any
+from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING, Any
 
+from model._torch import torch
 from model.recipe import Recipe
-from model.resnet import ResNet
+
+if TYPE_CHECKING:
+    from model.resnet import ResNet
 
 __all__ = ["optimisers"]
 

@@ -8,13 +8,15 @@ afterwards. That rarely winning maps might be pruned is future work named in arX
 criterion; with `--share` and `--output` it writes the pruned network file.
 """
 
+from __future__ import annotations
+
 import argparse
 import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,11 +28,14 @@ from .errors import Parser, UserError, run_cli
 from .golden import attach_golden
 from .multiplications import skeleton
 from .network import Classifier, Conv, Network, save
+from .optional import need
 from .reference import Reference
-from .resnet import ResNet, evaluating
 from .show import open_network
 from .terminal import Table, console, progress_bar, say
 from .wins import network_wins, torch_wins
+
+if TYPE_CHECKING:
+    from .resnet import ResNet
 
 __all__ = ["CRITERIA", "SCOPES", "choose", "cost", "curve", "main", "prune", "scores"]
 
@@ -41,7 +46,7 @@ BATCH = 250  # images at once through a ResNet
 REFERENCE_BATCH = 50  # and through the integer reference, which is fastest so
 NEVER = -1e6  # β of a removed map, where an activation of 1 is 1
 
-Either = TypeVar("Either", ResNet, Network)
+Either = TypeVar("Either", "ResNet", Network)
 Masks = list[np.ndarray]  # for each convolution bool [Cout], true where the map is removed
 
 
@@ -71,6 +76,8 @@ def _wins(network, images):
     if isinstance(network, Network):
         found = network_wins(network, images)
     else:
+        from .resnet import evaluating
+
         layers = [(layer.name, layer.group_size) for layer in network.layers]
         device = next(network.parameters()).device
         with evaluating(network):
@@ -310,6 +317,8 @@ def _decisions(pruned, masks, images):
             part = images.pixels[first : first + REFERENCE_BATCH].cpu().numpy()
             yield torch.from_numpy(reference.logits(part).argmax(axis=1))
         return
+    from .resnet import evaluating
+
     device = next(pruned.parameters()).device
     with evaluating(pruned):
         for first in range(0, len(images), BATCH):
@@ -391,6 +400,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
     options = parse(arguments)
+    need("torch")
     network = open_network(options.file)
     check_input(network, options.file)
     output = None

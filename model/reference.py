@@ -11,15 +11,16 @@ algorithms that add plain products may be used, so oneDNN and NNPACK (Winograd, 
 off inside this module; what is left is an im2col and a matrix product.
 """
 
+from __future__ import annotations
+
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch.nn import functional
 
+from ._torch import torch, without_gradients
 from .network import Classifier, Conv, Network, accumulator_bound
 
 __all__ = ["Records", "Reference", "Result", "logits", "run"]
@@ -67,7 +68,7 @@ class Reference:
         """Logits [N, classes] int64 of one batch of `images` [N, H, W, C] uint8."""
         return self._forward(images, keep=False)[0]
 
-    @torch.no_grad()
+    @without_gradients
     def _forward(self, images, keep):
         images = np.asarray(images)
         expected = tuple(self.network.input_shape)
@@ -188,15 +189,15 @@ def _channels(array):
 def _convolve(layer, prepared, dense):
     """One convolution: (value, winner), each [N, G, H, W] int64."""
     top, bottom, left, right = layer.padding
-    padded = functional.pad(dense[layer.source], (left, right, top, bottom))
-    total = functional.conv2d(
+    padded = torch.nn.functional.pad(dense[layer.source], (left, right, top, bottom))
+    total = torch.nn.functional.conv2d(
         padded.to(prepared["dtype"]), prepared["weights"], stride=layer.stride
     )  # [N, Cout, H, W]
     if layer.projection is not None:
         stride = layer.projection.stride
         picked = dense[layer.projection.source][:, :, ::stride, ::stride]
         picked = picked[:, :, : total.shape[2], : total.shape[3]].to(prepared["dtype"])
-        total = total + functional.conv2d(picked, prepared["projection"])
+        total = total + torch.nn.functional.conv2d(picked, prepared["projection"])
     total = total.to(torch.int64) + prepared["bias"]
     if layer.identity is not None:
         total += prepared["factor"] * dense[layer.identity.source].to(torch.int64)

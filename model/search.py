@@ -6,6 +6,8 @@ of at most so many multiplications; with `--board NAME`, of at most so many cycl
 SQLite file. It can be gone on with at any time, and several processes may work on it at once.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 import json
@@ -22,7 +24,8 @@ from .cycles import BoardCycles
 from .distributed import device_of
 from .errors import Parser, UserError, how_stopped, nearest, run_cli
 from .multiplications import layer_counts, skeleton, total
-from .resnet import NETWORKS, Shape
+from .optional import need
+from .shapes import NETWORKS, Shape
 from .space import Costs, Space
 from .study import Study
 from .terminal import Table, console, progress_bar
@@ -250,6 +253,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; status 1 where a trial was given up."""
     options = parse(arguments)
+    need("torch", "optuna", "matplotlib")
     recipe = replace(RECIPES[options.recipe], epochs=options.epochs)
     device = device_of(options.device)
     board = None if options.board is None else BoardCycles(options.board)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from .errors import UserError
-from .resnet import Shape, shape_of
+from .shapes import Shape, shape_of
 
 __all__ = ["Costs", "DoesNotFit", "Space"]
 

@@ -7,6 +7,8 @@ network file); another one the accuracy on the test images, in NAME.json. NAME.l
 a process trains it.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 import json
@@ -28,6 +30,7 @@ from model.cifar import DATA_SETS, Images, check_files, read_test, read_training
 from model.errors import UserError, how_stopped, run_cli
 from model.export import export, finish
 from model.network import save
+from model.optional import need
 from model.terminal import progress_bar, say
 from model.train_options import command_line, parse, recipe_of, shape_from
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
@@ -284,6 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; of several processes only the first speaks."""
     try:
         options = parse(arguments)
+        need("torch", "matplotlib")
         console = terminal.console(stderr=True, quiet=not distributed.first())
         with ExitStack() as held:
             if console.quiet:

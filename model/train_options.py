@@ -10,7 +10,7 @@ from pathlib import Path
 from model.cifar import DATA_SETS
 from model.errors import Parser, UserError, nearest, without
 from model.recipe import PRECISIONS, RECIPES, Recipe
-from model.resnet import NETWORKS, Shape, shape_of
+from model.shapes import NETWORKS, Shape, shape_of
 
 __all__ = ["command_line", "numbers", "parse", "recipe_of", "shape_from"]
 

@@ -3,6 +3,8 @@
 `model.train` is the program around it, `model.recipe` has the numbers.
 """
 
+from __future__ import annotations
+
 import ctypes
 import math
 import platform
@@ -11,22 +13,22 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
-
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
+from typing import TYPE_CHECKING, Any
 
 from model import checkpoint, distributed
+from model._torch import torch, without_gradients
 from model.activation import Temperature
 from model.cifar import Images, augment, pack, to_input
 from model.distil import check_teacher, distillation_loss
 from model.errors import Terminated, UserError
 from model.optimisers import optimisers
-from model.quantise import MOMENTUM
 from model.recipe import RECIPES, Recipe
-from model.resnet import ResNet, Shape, evaluating
+from model.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model.resnet import ResNet
 
 __all__ = ["RECIPES", "Epoch", "Recipe", "Trainer", "accuracy", "reuse_memory"]
 
@@ -60,12 +62,14 @@ def reuse_memory() -> None:
 
 
 def accuracy(
-    network: ResNet, images: Images, batch: int = 500, dtype: torch.dtype = torch.float32
+    network: ResNet, images: Images, batch: int = 500, dtype: torch.dtype | None = None
 ) -> float:
-    """Top-1 in percent, by the exported integers if the network's mode is quantised, else `dtype`.
+    """Top-1 in percent: exported integers if the network's mode is quantised, else `dtype`.
 
     Processes that train together share the batches, and all have the result.
     """
+    from model.resnet import evaluating
+
     right = torch.zeros((), dtype=torch.int64, device=images.labels.device)
     with evaluating(network):
         for first in range(0, len(images), batch):
@@ -106,6 +110,8 @@ class Trainer:
         teacher: ResNet | None = None,
         compiled: bool = False,
     ):
+        from model.resnet import ResNet
+
         self.shape, self.recipe, self.seed, self.device = shape, recipe, seed, device
         torch.manual_seed(seed)
         self.network = ResNet(shape).to(device)
@@ -127,6 +133,8 @@ class Trainer:
         self.part = slice(distributed.rank() * own, (distributed.rank() + 1) * own)
         self.forward: torch.nn.Module = self.network
         if count > 1:  # the running statistics come from global sums: equal without a broadcast
+            from torch.nn.parallel import DistributedDataParallel
+
             self.forward = DistributedDataParallel(self.network, forward_sync_buffers=False)
         self.teacher = teacher
         if teacher is not None:
@@ -165,7 +173,7 @@ class Trainer:
         """Mean over this process's images of the recipe's loss."""
         smoothing = self.recipe.label_smoothing
         if self.teacher is None:
-            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            return torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
         with torch.no_grad():
             taught = self.teacher(x)
         return distillation_loss(
@@ -256,12 +264,14 @@ class Trainer:
         self.history.append(result)
         return result
 
-    @torch.no_grad()
+    @without_gradients
     def measure_statistics(self) -> None:
         """Replace the running statistics by their mean over the recipe's number of batches.
 
         With the winner-takes-all, whose statistics are needed from here on; 0 batches: unchanged.
         """
+        from model.quantise import MOMENTUM
+
         mode, size = self.network.mode, self.recipe.batch
         before = mode.frozen, mode.temperature
         mode.frozen, mode.temperature = False, None

@@ -9,6 +9,8 @@ In the output folder: wins.jsonl (a line for each layer, and for each layer and 
 each grouped layer's figures as PNG and SVG.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import re
@@ -16,10 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from model import files
-from model._torch import torch
+from model._torch import torch, without_gradients
 from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
 from model.errors import Parser, UserError, nearest, run_cli
 from model.network import Network
+from model.optional import need
 from model.reference import Reference
 from model.show import open_network
 from model.terminal import progress_bar
@@ -196,7 +199,7 @@ def network_wins(
     return list(found.values())
 
 
-@torch.no_grad()
+@without_gradients
 def torch_wins(
     activations: Callable[[torch.Tensor], Sequence[torch.Tensor]],
     layers: Sequence[tuple[str, int]],
@@ -299,6 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--limit", type=int, help="take the first N test images only")
     add("--output", help="folder (default: build/wins/NAME)")
     options = parser.parse_args(arguments)
+    need("torch", "matplotlib")
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be a positive integer, not {options.limit}")
     network = open_network(options.file)

@@ -1,5 +1,9 @@
 """Verification: simulation of the very RTL that is synthesised."""
 
-from model.errors import starting
+from decisivenets_packages import check
+
+check("hw", "model")
+
+from model.errors import starting  # noqa: E402
 
 starting()

@@ -18,6 +18,7 @@ from hw.plan import make_plan
 from model import oracle, zoo
 from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
+from model.optional import installed
 from model.terminal import Table, console, progress_bar, say
 
 from .compare import Expected
@@ -32,10 +33,10 @@ _CHUNK = 50  # frames of one simulation: they run back to back, then they are co
 
 def reference():
     """The integer reference that is at hand, as (function, name): torch's, or the numpy oracle."""
-    try:
-        from model.reference import run
-    except ImportError:
+    if not installed("torch"):
         return oracle.run, "numpy oracle (torch is not installed)"
+    from model.reference import run
+
     return run, "torch integer reference"
 
 

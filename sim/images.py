@@ -6,6 +6,7 @@ import numpy as np
 
 from model.errors import UserError
 from model.network import Network
+from model.optional import installed
 
 __all__ = ["random_images", "read_cifar"]
 
@@ -36,12 +37,13 @@ def random_images(network: Network, count: int, seed: int) -> np.ndarray:
 
 def read_cifar(folder: Path, count: int) -> np.ndarray:
     """The first `count` test images of CIFAR-10, [N, 32, 32, 3] uint8."""
-    try:
-        from model.cifar import read_test
-    except ImportError as error:
+    from model.cifar import read_test
+
+    if not installed("torch"):
         raise UserError(
-            "--data needs torch: run `pip install -e .[model]`, or leave it out for random images"
-        ) from error
+            "--data needs torch: pip install 'decisivenets[model]', or leave it out for random "
+            "images"
+        )
     pixels = read_test(folder).pixels.numpy()
     if count > len(pixels):
         raise UserError(f"--images must be at most {len(pixels)} with --data, not {count}")

@@ -24,8 +24,8 @@ def verilog_files() -> list[Path]:
     spec = util.find_spec("pythondata_cpu_serv")
     if spec is None or spec.origin is None:
         raise UserError(
-            "The processor SERV is missing: run `pip install -c constraints.txt -e .` "
-            "(or `make demo`, which installs everything)"
+            "The processor SERV is missing: run `pip install pythondata-cpu-serv` (or `make demo`, "
+            "which installs everything)"
         )
     folder = Path(spec.origin).parent / "verilog" / "rtl"
     return [folder / f"{name}.v" for name in _FILES]

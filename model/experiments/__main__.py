@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from model._torch import torch  # noqa: F401 - says so if torch is missing
 from model.cifar import DATA_SETS
 from model.distributed import device_of
 from model.errors import Parser, UserError, nearest, run_cli, without
@@ -31,8 +30,9 @@ from model.experiments.store import Store
 from model.experiments.temperatures import TABLE3
 from model.experiments.transfer import TABLE4
 from model.experiments.wins import FIGURES
+from model.optional import need
 from model.origin import commit_of
-from model.resnet import NETWORKS
+from model.shapes import NETWORKS
 from model.trainer import RECIPES
 
 __all__ = ["EXPERIMENTS", "OPTIONS", "main"]
@@ -259,6 +259,7 @@ def nothing(experiment: Experiment, session: Session) -> UserError:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program."""
     options = parse(arguments)
+    need("torch", "matplotlib", "markdown_it")
     if options.name not in EXPERIMENTS:
         raise UserError(
             f"Unknown experiment {options.name}: {nearest(options.name, tuple(EXPERIMENTS))}"

@@ -3,9 +3,10 @@
 Networks in floating point, in evaluation (the winner takes all), on the test images.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from model.experiments import paper
 from model.experiments.plots import by_setting, curve
@@ -23,8 +24,11 @@ from model.experiments.tables import (
     percent,
 )
 from model.multiplications import layer_counts, papers_count, skeleton, total
-from model.resnet import Shape
+from model.shapes import Shape
 from model.statistics import Interval, paired
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TABLE1", "TABLE2", "accuracy_task", "test_accuracy", "true_multiplications"]
 

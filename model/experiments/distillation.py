@@ -1,6 +1,8 @@
 """`distillation`: a DHAM network that learns from the ℓ = 1 network of the same seed as well."""
 
-from matplotlib.figure import Figure
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
@@ -8,6 +10,9 @@ from model.experiments.runs import possible
 from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import ORIGIN, by_seed, markdown, origin, over_seeds, percent
 from model.statistics import paired
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["DISTILLATION"]
 

@@ -1,14 +1,18 @@
 """`memory`: the sparse hetero-associative memory and its relatives (`model.memory`)."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
 
-import torch
-from matplotlib.figure import Figure
-
+from model._torch import torch
 from model.errors import UserError, how_stopped
 from model.experiments.session import Experiment, Session
 from model.memory import experiment
 from model.train import hardware
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["MEMORY"]
 

@@ -3,11 +3,12 @@
 The question: at equal multiplications, is a wider DHAM network better than a dense one?
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import log
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
@@ -15,8 +16,11 @@ from model.experiments.runs import Setting
 from model.experiments.session import TRAINING, Experiment, Session, Task
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.recipe import RECIPES, Recipe
-from model.resnet import Shape
+from model.shapes import Shape
 from model.statistics import Interval, interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["PARETO", "against_dense"]
 

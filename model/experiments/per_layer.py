@@ -4,10 +4,11 @@ Short trainings and the validation images choose; the best is then trained by th
 every seed, and stands beside the uniform ℓ of the same budget.
 """
 
+from __future__ import annotations
+
 import time
 from dataclasses import replace
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from model.errors import UserError, how_stopped
 from model.experiments.accuracy import (
@@ -20,9 +21,12 @@ from model.experiments.plots import new_figure
 from model.experiments.runs import Setting, possible
 from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
-from model.resnet import Shape
 from model.search import search
+from model.shapes import Shape
 from model.train import hardware
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["PER_LAYER"]
 

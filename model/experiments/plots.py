@@ -1,16 +1,17 @@
 """Plots without a display, the same bytes for the same numbers."""
 
+from __future__ import annotations
+
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from model.experiments.runs import Setting
 from model.statistics import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["by_setting", "curve", "new_figure", "rendered"]
 
@@ -21,6 +22,9 @@ def new_figure(
     title: str, columns: int = 1, rows: int = 1, size: tuple[float, float] = (5.2, 3.6)
 ) -> tuple[Figure, list[Axes]]:
     """A figure of `rows` × `columns` axes, each of `size` inches; the axes row by row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     FigureCanvasAgg(figure)
     if title:
@@ -45,6 +49,8 @@ def curve(axes: Axes, points: Sequence[tuple[float, Interval]], label: str, **st
 
 def rendered(figure: Figure) -> dict[str, bytes]:
     """The figure as {"png": ..., "svg": ...}."""
+    import matplotlib
+
     found = {}
     with matplotlib.rc_context(STYLE):
         for kind, options in (

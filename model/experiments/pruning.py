@@ -4,9 +4,10 @@ Beside it, the smallest filters first, and chance. On the trainings of table 1; 
 afterwards.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from model.experiments.plots import curve, new_figure
 from model.experiments.session import TRAINING, Experiment, Session, by_size
@@ -15,6 +16,9 @@ from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_see
 from model.prune import CRITERIA
 from model.prune import curve as pruned_curve
 from model.statistics import interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["PRUNING"]
 

@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from markdown_it import MarkdownIt
-
 from model.errors import UserError
 from model.experiments.plots import rendered
 from model.experiments.session import Experiment, Session
@@ -46,6 +44,8 @@ def compose(experiment: Experiment, session: Session, names: list[str]) -> str:
 
 def page(text: str, title: str, plots: dict[str, bytes]) -> str:
     """The Markdown as one self-contained page: plots are inside it."""
+    from markdown_it import MarkdownIt
+
     body = MarkdownIt("commonmark").enable("table").render(text)
     for name, svg in plots.items():
         data = base64.b64encode(svg).decode()

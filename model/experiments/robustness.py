@@ -1,8 +1,9 @@
 """Table 5: accuracy under Gaussian, shot and impulse noise, on the trainings of table 1."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from model.checkpoint import classify
 from model.experiments import paper
@@ -11,6 +12,9 @@ from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, missing, origin, over_seeds, percent
 from model.noise import NOISES, noise_table, summary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TABLE5"]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from model.cifar import DATA_SETS, few_shot_classes
 from model.errors import UserError, nearest
-from model.resnet import NETWORKS, Shape, shape_of
+from model.shapes import NETWORKS, Shape, shape_of
 from model.trainer import RECIPES, Recipe
 
 __all__ = ["DATA_TITLES", "NETWORK_TITLES", "Setting", "Training", "divides", "possible"]

@@ -5,7 +5,7 @@ from typing import Any
 
 from model.experiments.runs import Setting, Training
 from model.recipe import Recipe
-from model.resnet import Shape
+from model.shapes import Shape
 
 __all__ = ["SCALES", "Scale"]
 

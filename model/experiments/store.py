@@ -5,24 +5,28 @@ In OUTPUT/trainings: NAME.pt (checkpoint, each epoch), NAME.jsonl (an epoch a li
 name; its configuration must be the same. A sidecar is optional: what it does not say is "unknown".
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from model import checkpoint, origin
+from model._torch import torch
 from model.cifar import Images, check_files, read_few_shot, read_test, read_training
 from model.errors import UserError, how_stopped
 from model.experiments.runs import Training
 from model.files import locked, write
 from model.origin import UNKNOWN
-from model.resnet import ResNet
 from model.terminal import Bar
 from model.train import hardware
 from model.trainer import Epoch, Trainer, accuracy, reuse_memory
+
+if TYPE_CHECKING:
+    from model.resnet import ResNet
 
 __all__ = ["Finished", "Store"]
 

@@ -1,8 +1,9 @@
 """Table 3: accuracy by the temperatures t_init and t_final, for ℓ = 2 and 4."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from matplotlib.figure import Figure
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from model.experiments import paper
 from model.experiments.accuracy import accuracy_task, test_accuracy
@@ -19,6 +20,9 @@ from model.experiments.tables import (
     percent,
 )
 from model.statistics import interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TABLE3"]
 

@@ -1,9 +1,10 @@
 """Table 4: few-shot accuracy on CIFAR-FS, by features of networks trained on its base classes."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import replace
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from model.cifar import read_few_shot
 from model.experiments import paper
@@ -22,6 +23,9 @@ from model.experiments.tables import (
     percent,
 )
 from model.few_shot import VARIANTS, features_of, few_shot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["TABLE4"]
 

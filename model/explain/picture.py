@@ -8,6 +8,7 @@ import numpy as np
 
 from model.errors import UserError, nearest
 from model.network import Network
+from model.optional import need
 from model.picture_files import STANDARD_INPUT, find_pictures, shown
 from model.pictures import PictureOptions, read_picture
 
@@ -51,8 +52,9 @@ def find_picture(
 
 
 def _of_data_set(name, numbered, network, data):
-    from model import _torch, cifar  # noqa: F401 - _torch says so if torch is missing
+    from model import cifar
 
+    need("torch")
     data_set, part, number = numbered.groups()
     if data_set not in cifar.DATA_SETS:
         raise UserError(

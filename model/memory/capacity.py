@@ -1,9 +1,12 @@
 """Capacity: how many patterns a memory holds before more than a stated share is not retrieved."""
 
+from __future__ import annotations
+
 import zlib
 
 import numpy as np
-import torch
+
+from model._torch import torch
 
 from .classical import AutoMemory
 

@@ -17,11 +17,14 @@ maximum. Sources: PNAS 79(8); IEEE Trans. Computers C-21(11) and Neural Networks
 IEEE Trans. Neural Networks 22(7). Amari's threshold is the one that leaves k neurons active.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
-import torch
+
+from model._torch import torch
 
 from .patterns import Parts, damage, random_vectors
 from .sparse import SparseMemory

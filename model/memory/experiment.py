@@ -9,12 +9,13 @@ and `figures` plots of them, finished or not. Three kinds of records:
 - ``theory``: the sparse hetero-associative memory's capacity by `model.memory.theory`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from . import theory
 from .capacity import capacity
@@ -22,6 +23,9 @@ from .classical import MEMORIES
 from .patterns import Parts, damage, random_vectors
 from .report import draw, write
 from .sparse import SparseMemory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["figures", "keys", "run", "tables"]
 

@@ -1,17 +1,22 @@
 """Tables and plots of the records of `model.memory.experiment`."""
 
+from __future__ import annotations
+
 import math
 from collections import defaultdict
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from model import statistics
 
 from . import theory
 from .classical import MEMORIES
 from .patterns import Parts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["LAWS", "draw", "growth", "interval", "write"]
 
@@ -140,6 +145,8 @@ def _error_tables(records):
 
 
 def _error_figure(source, target, records):
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.7))
     most = max(record["pairs"] for record in records)
@@ -242,6 +249,8 @@ def _growth_table(found):
 
 
 def _capacity_figure(records):
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7.5, 5.5), layout="constrained")
     axes = figure.subplots()
     found = _capacities(records)

@@ -5,9 +5,11 @@ has one 1 in a part, so W x is the sum of c columns of W: one product for each p
 coordinate, as in the accelerator, ℓ times fewer than dense.
 """
 
+from __future__ import annotations
+
 import numpy as np
-import torch
-from torch.nn import functional
+
+from model._torch import torch
 
 from .patterns import ERASED, Parts
 
@@ -51,8 +53,10 @@ class SparseMemory:
         index = self._offset(probes, self.source, erased=True)
         if self._table is None:
             # Sums of at most c ones: float32 holds them exactly. The last row is an erased part.
-            self._table = functional.pad(self.weights, (0, 0, 0, 1)).to(torch.float32)
-        z = functional.embedding_bag(index, self._table, mode="sum", padding_idx=self.source.length)
+            self._table = torch.nn.functional.pad(self.weights, (0, 0, 0, 1)).to(torch.float32)
+        z = torch.nn.functional.embedding_bag(
+            index, self._table, mode="sum", padding_idx=self.source.length
+        )
         return z.to(torch.int32).view(-1, self.target.count, self.target.size)
 
     def retrieve(self, probes, iterations: int = 1, batch: int = 4096) -> torch.Tensor:

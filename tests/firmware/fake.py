@@ -8,7 +8,6 @@ import os
 import struct
 import threading
 import time
-import tty
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -305,6 +304,8 @@ class MemoryPort:
 @contextmanager
 def pseudo_terminal(device):
     """The name of a pseudo-terminal with the device at its other end."""
+    import tty  # POSIX alone has it, and the rest of this file serves everywhere
+
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     name = os.ttyname(theirs)

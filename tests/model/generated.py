@@ -9,7 +9,7 @@ from model import cifar
 from model.cifar import Images
 from model.network import Classifier, Conv, Network
 from model.recipe import Recipe
-from model.resnet import shape_of
+from model.shapes import shape_of
 from model.trainer import Trainer
 
 

@@ -10,7 +10,8 @@ from model import checkpoint
 from model.cifar import CLASSES
 from model.errors import UserError
 from model.network import NetworkError
-from model.resnet import ResNet, shape_of
+from model.resnet import ResNet
+from model.shapes import shape_of
 from model.show import open_network
 from model.trainer import Recipe, Trainer
 from tests.model.generated import coloured

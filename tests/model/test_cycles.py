@@ -21,8 +21,8 @@ from model.cifar import Images
 from model.cycles import BoardCycles
 from model.errors import UserError
 from model.recipe import Recipe
-from model.resnet import shape_of
 from model.search import main, results, search
+from model.shapes import shape_of
 from model.space import Costs, DoesNotFit
 from tests.model.programs import refusal
 

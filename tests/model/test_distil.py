@@ -6,7 +6,8 @@ import torch
 from model import checkpoint
 from model.distil import distillation_loss
 from model.errors import UserError
-from model.resnet import ResNet, shape_of
+from model.resnet import ResNet
+from model.shapes import shape_of
 from model.trainer import Recipe, Trainer
 from tests.model.generated import coloured
 

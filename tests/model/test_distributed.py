@@ -14,7 +14,7 @@ import torch
 from model import cifar, distributed, files
 from model.cifar import augment, pack
 from model.errors import UserError
-from model.resnet import shape_of
+from model.shapes import shape_of
 from model.trainer import Recipe, Trainer
 from tests.model import train_in_processes
 from tests.model.generated import coloured, write_coloured

@@ -386,9 +386,7 @@ def test_bad_input(data, tmp_path, monkeypatch, capsys):
         return refusal(main, arguments, monkeypatch, capsys)
 
     good = (path, "--data", data)
-    assert "--part train: did you mean validation? (known: test, validation)" in refused(
-        *good, "--part", "train"
-    )
+    assert "--part train: known: test, validation" in refused(*good, "--part", "train")
     assert "Variant 'L2': did you mean" in refused(*good, "--variants", "L2")
     assert "--seed must be 0 to 2^63 - 1, not -1" in refused(*good, "--seed", -1)
     assert "5 shots and 2 queries need 7 images of each class, but a class has 6" in refused(

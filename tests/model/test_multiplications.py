@@ -21,7 +21,8 @@ from model.multiplications import (
     total,
 )
 from model.network import load
-from model.resnet import NETWORKS, ResNet, shape_of
+from model.resnet import ResNet
+from model.shapes import NETWORKS, shape_of
 from tests.model.programs import refusal
 from tests.networks import random_network
 

@@ -504,9 +504,8 @@ def test_missing_package_is_one_line(package, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
-    assert done.stderr == (
-        f"error: this program needs {package}: pip install -c constraints.txt -e '.[model]'\n"
-    )
+    said = f"error: this program needs {package}: pip install 'decisivenets[model]'\n"
+    assert done.stderr == said
 
 
 def test_export_needs_no_torch(tmp_path):

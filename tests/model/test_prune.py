@@ -15,7 +15,8 @@ from model.golden import differences
 from model.multiplications import skeleton
 from model.network import Classifier, Conv, Network, load, save, validate
 from model.prune import CRITERIA, choose, cost, curve, main, prune, scores
-from model.resnet import ResNet, shape_of
+from model.resnet import ResNet
+from model.shapes import shape_of
 from tests.model.programs import refusal
 from tests.networks import images_for, random_network
 

@@ -9,7 +9,8 @@ from model.cifar import CLASSES
 from model.errors import UserError
 from model.export import export
 from model.network import validate
-from model.resnet import NETWORKS, ResNet, Shape, Stage, shape_of
+from model.resnet import ResNet
+from model.shapes import NETWORKS, Shape, Stage, shape_of
 
 
 def ready(shape):

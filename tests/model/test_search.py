@@ -20,8 +20,8 @@ from model import cifar
 from model.cifar import Images
 from model.errors import UserError
 from model.recipe import Recipe
-from model.resnet import shape_of
 from model.search import main, multiplications_of, results, search
+from model.shapes import shape_of
 from model.space import Costs, DoesNotFit, Space
 from model.study import ATTEMPTS, NAME, STARTUP
 from tests.model.programs import refusal

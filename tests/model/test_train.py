@@ -16,7 +16,7 @@ from model.errors import UserError
 from model.network import load
 from model.origin import commit_of
 from model.reference import logits
-from model.resnet import shape_of
+from model.shapes import shape_of
 from model.trainer import RECIPES, Recipe, Trainer
 from tests.model.generated import coloured, write_coloured
 

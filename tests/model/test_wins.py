@@ -13,7 +13,8 @@ from model import cifar, oracle
 from model.cifar import Images
 from model.errors import run_cli
 from model.network import Classifier, Conv, Network, save
-from model.resnet import ResNet, shape_of
+from model.resnet import ResNet
+from model.shapes import shape_of
 from model.wins import (
     Wins,
     count_wins,

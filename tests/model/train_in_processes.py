@@ -16,7 +16,7 @@ import torch
 
 from model import cifar, distributed, files, train
 from model.errors import run_cli
-from model.resnet import shape_of
+from model.shapes import shape_of
 from model.trainer import Recipe, Trainer
 from tests.model.generated import coloured
 

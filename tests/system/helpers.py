@@ -24,8 +24,9 @@ from firmware.protocol import LABEL_BYTES, BootError, Command
 from hw.boards import find_board
 from hw.heads import DevicePlan
 from hw.soc.boot import SILENCE_BIT
-from model import nearest_mean, oracle
+from model import nearest_mean, oracle, reference
 from model.network import Classifier, Conv, Network, save
+from model.optional import installed
 from sim.board import start
 from tests.sim.helpers import with_golden
 
@@ -128,10 +129,7 @@ def coloured(name: str, seed: int = 0) -> np.ndarray:
 
 def logits_of(network: Network, images) -> np.ndarray:
     """int64 [N, classes], by torch; by the numpy oracle where torch is not installed."""
-    try:
-        from model import reference as implementation
-    except ImportError:
-        implementation = oracle
+    implementation = reference if installed("torch") else oracle
     return implementation.run(network, np.stack(images)).logits
 
 

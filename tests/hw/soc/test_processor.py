@@ -151,8 +151,8 @@ def test_without_its_wheel(monkeypatch, where):
     with pytest.raises(UserError) as caught:
         verilog_files()
     assert str(caught.value) == (
-        "The processor SERV is missing: run `pip install -c constraints.txt -e .` "
-        "(or `make demo`, which installs everything)"
+        "The processor SERV is missing: run `pip install pythondata-cpu-serv` (or `make demo`, "
+        "which installs everything)"
     )
 
 
