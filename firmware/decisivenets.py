@@ -11,13 +11,14 @@ import runpy
 import sys
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
-from decisivenets_packages import ROOT
 from model.errors import Parser, UserError, nearest, run_cli
 
 __all__ = ["COMMANDS", "SHELLS", "Command", "main", "version"]
 
 _NAME = "decisivenets"
+_ROOT = Path(__file__).resolve().parents[1]  # of a checkout, or of the installed packages
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
 
@@ -86,13 +87,13 @@ COMMANDS = {name: command for group in GROUPS.values() for name, command in grou
 
 def version() -> str:
     """The version, and of a checkout the commit: "0.1.0", "0.1.0 (commit 1a2b3c4 + changes)"."""
-    project = ROOT / "pyproject.toml"
+    project = _ROOT / "pyproject.toml"
     if not project.is_file():
         return importlib.metadata.version(_NAME)
     from model.origin import UNKNOWN, commit_of
 
     number = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
-    commit = commit_of(ROOT)
+    commit = commit_of(_ROOT)
     return number if commit == UNKNOWN else f"{number} (commit {commit})"
 
 

@@ -13,8 +13,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from decisivenets_packages import ROOT
-
 from ._torch import torch
 from .children import capture
 from .errors import UserError
@@ -26,6 +24,8 @@ from .space import DoesNotFit
 __all__ = ["BoardCycles", "untrained"]
 
 SMALLEST = Shape(stem=1, stages=(), group_sizes=(1,), size=4, classes=2)  # fits any board
+
+_ROOT = Path(__file__).resolve().parents[1]  # of the packages
 
 
 def untrained(shape: Shape) -> Network:
@@ -70,7 +70,7 @@ class BoardCycles:
             file = Path(folder) / "network.dham"
             save(untrained(shape), file)
             # There ours is the `hw` that is found, whatever the user's folder holds.
-            done = capture([sys.executable, "-m", *command, "--network", str(file)], cwd=ROOT)
+            done = capture([sys.executable, "-m", *command, "--network", str(file)], cwd=_ROOT)
         if done.returncode == 0:
             return json.loads(done.stdout)
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]

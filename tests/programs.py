@@ -12,11 +12,12 @@ PACKAGES = ("hw", "model", "sim", "firmware")
 EXTRA = ("torch", "matplotlib", "onnx", "onnxruntime", "markdown_it", "optuna")
 """What the extra `model` installs, by the names that are imported."""
 
+_NO_PROGRAM = ROOT / "model/supervisor.py"  # nobody types it: `model.children` runs it by its path
 PROGRAMS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for package in PACKAGES
     for path in (ROOT / package).rglob("*.py")
-    if '\nif __name__ == "__main__":\n' in path.read_text("utf-8")
+    if path != _NO_PROGRAM and '\nif __name__ == "__main__":\n' in path.read_text("utf-8")
 )
 
 _WITHOUT = """

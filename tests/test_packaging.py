@@ -15,7 +15,7 @@ def sources():
     """Files of the packages: those that git has, and new ones that it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
-         *PACKAGES, "decisivenets_packages.py"],
+         *PACKAGES],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     return {name for name in listed.split("\0") if name and (ROOT / name).is_file()}

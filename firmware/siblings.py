@@ -2,22 +2,21 @@
 
 `python -m` looks into the current folder first. A `model.py` there would be taken for our package
 `model`, and what follows would be a riddle. A package that imports others calls `check` before it
-does. This module stands beside them, since of two packages neither can be sure of the other, and
-its name is unlikely to be anybody else's. Only the standard library is used.
+does. Of two packages neither can be sure of the other: so they run this file by its path, not by a
+name that may be anybody's. Only the standard library is used.
 """
 
 import importlib.util
 import sys
 from pathlib import Path
 
-__all__ = ["ROOT", "check"]
+__all__ = ["check"]
 
-ROOT = Path(__file__).resolve().parent
-"""The folder of our packages: of a checkout, or where `pip` installed them."""
+_ROOT = Path(__file__).resolve().parent.parent  # of a checkout, or where `pip` installed them
 
 
 def check(*names: str) -> None:
-    """End a program, with status 2, if the packages `names` are not those beside this file.
+    """End a program, with status 2, if the packages `names` are not those beside this one.
 
     A folder without `__init__.py` hides nothing: Python prefers a package, wherever it lies. Where
     our packages are imported by a program of somebody else's, nothing is checked.
@@ -30,7 +29,7 @@ def check(*names: str) -> None:
         if found is None or found.origin is None:
             continue  # not there at all, which Python says itself
         place = Path(found.origin).resolve()
-        if place == ROOT / name / "__init__.py":
+        if place == _ROOT / name / "__init__.py":
             continue
         if place.name == "__init__.py":
             place = place.parent
