@@ -27,6 +27,8 @@ from sim.model import cache_folder, forget
 __all__ = ["Program", "compile_board"]
 
 _SOURCES = (
+    "bitstream.cpp",
+    "bitstream.h",
     "board.cpp",
     "board.h",
     "channel.cpp",
