@@ -164,7 +164,8 @@ def test_erased_flash(device):
 @pytest.mark.parametrize(
     "changes, error",
     [
-        ({"format_version": 2}, BootError.FORMAT),
+        ({"format_version": 1}, BootError.FORMAT),
+        ({"format_version": 3}, BootError.FORMAT),
         ({"map_version": 0x10000}, BootError.HARDWARE),
         ({"capability_crc": 1}, BootError.HARDWARE),
         ({"image_bytes": 0}, BootError.DIRECTORY),
