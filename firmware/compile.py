@@ -1,4 +1,4 @@
-"""Builds the program that runs on the device: boot program and firmware, as one copy in flash.
+"""Builds the program that runs on the device, as one copy in flash.
 
 The compiler is that of the `ziglang` wheel, or a RISC-V gcc on PATH. The same sources and the same
 compiler give the same bytes, whatever the folder.
@@ -10,16 +10,14 @@ import shutil
 import struct
 import sys
 import tempfile
-import zlib
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
 
-from firmware.header import boot_script, c_header, check_capability, firmware_script
-from firmware.layout import BOOT_BYTES
+from firmware.header import c_header, check_capability, firmware_script
 from hw.boards import BOARDS, find_board
 from hw.capability import Capability
-from hw.soc.memory import FIRMWARE_BYTES, processor_memory
+from hw.soc.memory import FIRMWARE_BYTES, firmware_copy, processor_memory
 from model import children
 from model.errors import Parser, UserError, run_cli
 from model.files import check_output, write
@@ -61,9 +59,7 @@ class Firmware:
     Parameters
     ----------
     copy : bytes
-        One copy for the flash: boot program, filled to `layout.BOOT_BYTES`; firmware; its CRC-32.
-    boot_bytes : int
-        Bytes of the boot program.
+        One copy for the flash (`hw.soc.memory.firmware_copy`).
     firmware_bytes : int
         Bytes of the firmware, with its CRC-32.
     data_bytes, learned_bytes, stack_bytes : int
@@ -71,7 +67,6 @@ class Firmware:
     """
 
     copy: bytes
-    boot_bytes: int
     firmware_bytes: int
     data_bytes: int
     learned_bytes: int
@@ -81,7 +76,6 @@ class Firmware:
     def summary(self) -> str:
         """One line: each part's bytes against its room."""
         return (
-            f"boot program {self.boot_bytes} of {BOOT_BYTES} bytes, "
             f"firmware {self.firmware_bytes} of {FIRMWARE_BYTES} bytes; "
             f"memory: {self.data_bytes} bytes of data, {self.learned_bytes} for learned classes, "
             f"{self.stack_bytes} of stack"
@@ -96,7 +90,7 @@ def build(capability: Capability, directory: Path, *, compiler: str = "zig") -> 
     capability : Capability
         What the bitstream is built for.
     directory : Path
-        Gets the generated header, linker scripts, objects, `firmware.elf` and `boot.elf`.
+        Gets the generated header, linker script, objects, and `firmware.elf`.
     compiler : str
         One of `COMPILERS`.
 
@@ -109,24 +103,20 @@ def build(capability: Capability, directory: Path, *, compiler: str = "zig") -> 
     directory.mkdir(parents=True, exist_ok=True)
     write(directory / "constants.h", c_header(capability))
     write(directory / "firmware.ld", firmware_script(capability))
-    write(directory / "boot.ld", boot_script(capability))
     tools = _Tools(compiler, directory)
 
-    names = sorted(one.name for one in SOURCES.glob("*.[cS]") if one.name != "boot.c")
-    program = tools.program("firmware", names)
+    program = tools.program("firmware", sorted(one.name for one in SOURCES.glob("*.[cS]")))
     code = program.load()
-    code += zlib.crc32(code).to_bytes(4, "little")
-    if len(code) > FIRMWARE_BYTES:
+    size = len(code) + 4
+    if size > FIRMWARE_BYTES:
         raise UserError(
-            f"The firmware has {len(code)} bytes, {len(code) - FIRMWARE_BYTES} more than its room"
+            f"The firmware has {size} bytes, {size - FIRMWARE_BYTES} more than its room"
         )
-    boot = tools.program("boot", ["boot.c"], f"-DFIRMWARE_WORDS={len(code) // 4}u").load()
     symbols = program.symbols()
     memory = processor_memory(capability)
     return Firmware(
-        copy=boot.ljust(BOOT_BYTES, _ERASED) + code,
-        boot_bytes=len(boot),
-        firmware_bytes=len(code),
+        copy=firmware_copy(code),
+        firmware_bytes=size,
         data_bytes=symbols["bss_end"] - symbols["bss_start"],
         learned_bytes=symbols["learned_end"] - symbols["learned"],
         stack_bytes=memory.start + memory.size - symbols["learned_end"],
@@ -134,7 +124,7 @@ def build(capability: Capability, directory: Path, *, compiler: str = "zig") -> 
 
 
 def compile_firmware(capability: Capability, *, compiler: str = "zig") -> bytes:
-    """One copy for the flash: boot program, firmware, CRC-32. Raises as `build`."""
+    """One copy for the flash. Raises as `build`."""
     with tempfile.TemporaryDirectory() as folder:
         return build(capability, Path(folder), compiler=compiler).copy
 
@@ -163,12 +153,12 @@ class _Tools:
             raise UserError(f"Compiler must be {' or '.join(COMPILERS)}, not {compiler!r}")
         self._gc = "--gc-sections" if compiler == "zig" else "-Wl,--gc-sections,--build-id=none"
 
-    def program(self, name: str, sources: list[str], *defines: str) -> "_Elf":
+    def program(self, name: str, sources: list[str]) -> "_Elf":
         """Compile `sources` of the device's folder, and link them by NAME.ld."""
         objects = [f"{Path(one).stem}.o" for one in sources]
         for source, made in zip(sources, objects, strict=True):
             self._run([
-                *self._compile, *_FLAGS, *defines, "-I.", f"-I{SOURCES}",
+                *self._compile, *_FLAGS, "-I.", f"-I{SOURCES}",
                 f"-ffile-prefix-map={SOURCES}=.",
                 f"-ffile-prefix-map={self._directory.resolve()}=.",
                 "-c", str(SOURCES / source), "-o", made,

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from firmware.bitstream import check_bitstream
 from firmware.flash_parse import (
     ERASED,
     SECTION_BYTES,
@@ -23,7 +24,6 @@ from firmware.flash_parse import (
 from firmware.layout import (
     BITSTREAM,
     BITSTREAM_BYTES,
-    BOOT_BYTES,
     DIRECTORY,
     DIRECTORY_WORDS,
     ENTRY_WORDS,
@@ -39,6 +39,7 @@ from hw.capability import Capability
 from hw.heads import DevicePlan, make_device_plan
 from hw.regmap import REGISTER_MAP
 from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES
+from hw.soc.stream import CRC_RESIDUE
 from model.errors import UserError
 from model.network import Network
 
@@ -58,7 +59,6 @@ GOLDEN_VECTORS = 4
 MOST_DEMO = 64
 """Pictures of the stand-alone mode, at most."""
 
-_SYNC = bytes.fromhex("7eaa997e")  # begins an iCE40 bitstream (Lattice TN1248)
 _NAME_BYTES = 32
 
 
@@ -75,9 +75,10 @@ def make_flash_image(
     Parameters
     ----------
     bitstream : bytes
-        Packed for iCE40; None: its place stays erased, as a simulated board needs none.
+        Packed for iCE40 by `icepack -s`; None: its place stays erased, as a simulated board needs
+        none.
     copy : bytes
-        One copy of the firmware: boot program, firmware, CRC-32 (`firmware.compile`).
+        One copy of the firmware, its CRC-32 included (`firmware.compile`).
     network : Network
         As loaded from its file, with golden vectors.
     capability : Capability
@@ -129,13 +130,12 @@ def _check_programs(bitstream, copy):
                 f"The bitstream has {len(bitstream)} bytes, the flash has room for "
                 f"{BITSTREAM_BYTES}"
             )
-        if _SYNC not in bitstream[:1024]:
-            raise UserError("The bitstream is none of an iCE40: its first 1024 bytes lack 7eaa997e")
-    most = BOOT_BYTES + FIRMWARE_BYTES
-    if not BOOT_BYTES < len(copy) <= most:
+        check_bitstream(bitstream)
+    if len(copy) != FIRMWARE_BYTES:
+        raise UserError(f"A copy of the firmware has {FIRMWARE_BYTES} bytes, not {len(copy)}")
+    if zlib.crc32(copy) != CRC_RESIDUE:
         raise UserError(
-            f"A copy of the firmware has more than {BOOT_BYTES} bytes and at most {most}, "
-            f"not {len(copy)}"
+            "The copy of the firmware is damaged: its last 4 bytes are not the CRC-32 of the others"
         )
 
 

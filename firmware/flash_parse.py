@@ -9,7 +9,6 @@ import numpy as np
 from firmware.layout import (
     BITSTREAM,
     BITSTREAM_BYTES,
-    BOOT_BYTES,
     DIRECTORY,
     DIRECTORY_WORDS,
     ENTRY_WORDS,
@@ -26,8 +25,8 @@ from firmware.versions import FlashImageError, check_versions, sound_directory
 from hw.capability import Capability
 from hw.engine.layout import ENTRY_WORDS as LAYER_WORDS
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES
-from hw.soc.stream import COUNT_BITS
+from hw.soc.memory import COPY_DISTANCE, FIRMWARE_BYTES, FIRMWARE_COPIES
+from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
 
 __all__ = [
     "ERASED",
@@ -242,8 +241,12 @@ def _check_heads(directory, sections):
 def _check_copies(data):
     first, second = (data[start : start + COPY_DISTANCE] for start in FIRMWARE_COPIES)
     for number, copy in enumerate((first, second), 1):
-        _check(len(_content(copy)) > BOOT_BYTES, f"Copy {number} of the firmware is erased")
-    _check(first == second, "The copies of the firmware differ: one of them is damaged")
+        _check(len(_content(copy)) > 0, f"Copy {number} of the firmware is erased")
+        _check(
+            zlib.crc32(copy[:FIRMWARE_BYTES]) == CRC_RESIDUE,
+            f"Copy {number} of the firmware is damaged: its CRC-32 is wrong",
+        )
+    _check(first == second, "The copies of the firmware differ")
 
 
 def _parts(data, directory, entries):

@@ -11,7 +11,6 @@ from hw.heads import Head
 __all__ = [
     "BITSTREAM",
     "BITSTREAM_BYTES",
-    "BOOT_BYTES",
     "DIRECTORY",
     "DIRECTORY_BYTES",
     "DIRECTORY_WORDS",
@@ -37,9 +36,6 @@ BITSTREAM = 0
 BITSTREAM_BYTES = 0x2_0000
 """Room for the bitstream; the copies of the firmware follow (`hw.soc.memory`)."""
 
-BOOT_BYTES = 0x200
-"""Each copy begins with so many bytes of the program that starts the firmware, from flash."""
-
 DIRECTORY = 0x2_8000
 DIRECTORY_BYTES = SECTOR_BYTES
 
@@ -53,9 +49,10 @@ SECTIONS = 0x3_0000
 MAGIC = 0x464E_5344
 """DSNF, of the directory."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of everything that this module says, but for the slots' content. Under every number the directory
-begins with magic, version and its bytes, and ends with their CRC-32."""
+begins with magic, version and its bytes, and ends with their CRC-32. 2: a copy of the firmware is
+all code, of a fixed length, and checked by the hardware; in 1 it began with a program that did so."""
 
 LEARNED_VERSION = 1
 """Of a slot's layout, and of what features and sums mean."""

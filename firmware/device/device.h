@@ -82,7 +82,7 @@ ALWAYS static inline int ready(void) { return device.error == ERROR_NONE; }
 uint32_t boot_error(void);
 
 /* flash.c: addresses are the flash's, words are 32 bits */
-void flash_wake(void);
+void flash_identify(void);
 uint32_t flash_crc(uint32_t address, uint32_t words);
 uint32_t flash_copy(uint32_t address, uint32_t words, uint32_t target); /* gives the CRC */
 int flash_write(uint32_t address, const uint32_t *words, uint32_t count); /* erases before */

@@ -117,9 +117,7 @@ int flash_write(uint32_t address, const uint32_t *words, uint32_t count) {
   return 1;
 }
 
-void flash_wake(void) {
-  command(FLASH_WAKE);
-  end();
+void flash_identify(void) {
   command(READ_IDENTITY);
   for (int byte = 0; byte < 3; byte++) {
     device.flash_id = device.flash_id << 8 | exchange(0);

@@ -96,7 +96,7 @@ static void idle(void) {
 void device_boot(void) {
   alive();
   device.tenth = divide(READ(CLOCK_HZ), 10);
-  flash_wake();
+  flash_identify();
   network_load();
   learned_load();
   banner();

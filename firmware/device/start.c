@@ -1,4 +1,5 @@
-/* Start-up of the firmware, at the start of the memory: stack, zeros, then the endless loop. */
+/* Start-up of the firmware, at the start of the memory, where the hardware has put and checked it:
+ * stack, zeros, then the endless loop. */
 #include "device.h"
 
 __attribute__((naked, section(".start"), used)) void _start(void) {

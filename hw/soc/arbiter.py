@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.bus.wishbone import Signature
-from hw.soc.memory import COPY_DISTANCE, FLASH_BASE
+from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES, FLASH_BASE
 
 __all__ = ["Arbiter"]
 
@@ -27,8 +27,9 @@ class Arbiter(wiring.Component):
     bus : Out(wishbone.Signature(addr_width))
     hold : In(1)
         The processor gets nothing granted.
-    flip : In(1)
-        The two copies of the firmware are swapped in the flash's addresses.
+    load, copy : In(1), In(1)
+        Pulse, while neither asks for anything: write to the flash address of the first or the
+        second copy of the firmware, which begins to read it. The answer is nobody's.
     """
 
     def __init__(self, *, addr_width):
@@ -37,15 +38,16 @@ class Arbiter(wiring.Component):
             "dma": In(Signature(addr_width=addr_width)),
             "bus": Out(Signature(addr_width=addr_width)),
             "hold": In(1),
-            "flip": In(1),
+            "load": In(1),
+            "copy": In(1),
         })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()
         processor, dma, bus = self.processor, self.dma, self.bus
         of_dma = Signal()
-        flash_bit, copy_bit = exact_log2(FLASH_BASE // 4), exact_log2(COPY_DISTANCE // 4)
-        swap = (self.flip & processor.adr[flash_bit]) << copy_bit
+        first = (FLASH_BASE + FIRMWARE_COPIES[0]) // 4
+        firmware = first | self.copy << exact_log2(COPY_DISTANCE // 4)
         m.d.comb += [
             bus.stb.eq(bus.cyc),
             dma.ack.eq(bus.ack & of_dma),
@@ -62,10 +64,10 @@ class Arbiter(wiring.Component):
             # The request is held in registers: the way from here through the bus is long enough.
             m.d.sync += [
                 of_dma.eq(dma.cyc),
-                bus.cyc.eq(dma.cyc | (processor.cyc & processor.stb & ~self.hold)),
-                bus.we.eq(dma.cyc | processor.we),
+                bus.cyc.eq(dma.cyc | self.load | (processor.cyc & processor.stb & ~self.hold)),
+                bus.we.eq(dma.cyc | self.load | processor.we),
                 bus.sel.eq(processor.sel | dma.cyc.replicate(4)),
-                bus.adr.eq(Mux(dma.cyc, dma.adr, processor.adr ^ swap)),
+                bus.adr.eq(Mux(dma.cyc, dma.adr, Mux(self.load, firmware, processor.adr))),
                 bus.dat_w.eq(Mux(dma.cyc, dma.dat_w, processor.dat_w)),
             ]
         return m

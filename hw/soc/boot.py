@@ -1,14 +1,14 @@
-"""Starts the processor; where it does not run, starts it anew from the other copy of its code."""
+"""Starts the processor with checked code; where it does not run, anew with the other copy of it."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["HOLD_BIT", "SILENCE_BIT", "WATCHDOG_BIT", "Boot"]
+__all__ = ["CLEAR_BIT", "SILENCE_BIT", "WATCHDOG_BIT", "Boot"]
 
-HOLD_BIT = 8
-"""The processor is held in reset for 2 ** HOLD_BIT cycles: longer than a word from flash takes, so
-that one that it asked for before does not come as its first instruction."""
+CLEAR_BIT = 8
+"""A start begins with 2 ** CLEAR_BIT cycles in which all that was under way ends: a word from
+flash, which takes the longest, and whatever the bus or the DMA had been asked for."""
 
 WATCHDOG_BIT = 20
 """It must have said within 2 ** WATCHDOG_BIT cycles that it is alive: 29 ms at 36 MHz."""
@@ -20,11 +20,11 @@ SILENCE_BIT = 25
 class Boot(wiring.Component):
     """Time since the start, the processor's reset, and the choice between two copies of its code.
 
-    The processor starts in flash, where a short program copies the firmware into memory, checks
-    it, and starts it; the firmware then says that it is alive, and says so again and again. If it
-    does not in time, because the program or the firmware is damaged or hangs, everything starts
-    again with the other copy: until the processor is alive, `flip` swaps the two copies in the
-    flash's addresses.
+    While the processor is held in reset, a copy of the firmware is read from flash into its memory
+    and through the CRC; only where that is right is the processor released. The firmware then says
+    that it is alive, and says so again and again. If it does not in time, because the copy is
+    damaged, the flash does not answer or the firmware hangs, everything starts again with the
+    other copy.
 
     The watchdog looks every 2 ** `SILENCE_BIT` cycles whether anything was heard since it looked
     last, so it strikes up to two such times after the last word.
@@ -38,18 +38,25 @@ class Boot(wiring.Component):
         Pulse: the processor runs checked code.
     pause : In(1)
         The processor, once alive, stands still and cannot say so; this counts as if it did.
+    right : In(1)
+        The copy has been read, and its CRC is right. Low two cycles after `clearing` rose, until
+        the copy of this start has been read.
     timer : Out(32)
         Cycles since the start.
+    clearing : Out(1)
+        Whatever is under way must end; 2 ** `CLEAR_BIT` cycles and one, from the start on.
+    load : Out(1)
+        Pulse in the last of these: read `copy`.
     hold : Out(1)
-        Keeps the processor in reset.
+        Keeps the processor in reset: from the start until `right`.
     clear : Out(1)
         Pulse of one cycle at every start but the one at power-on.
     late : Out(1)
         Pulse: such a start because the processor was not alive in time.
     living : Out(1)
         It has been alive since the start.
-    copy, flip : Out(1)
-        The copy that was chosen; it is the second one, and its addresses are swapped.
+    copy : Out(1)
+        The copy that was chosen: 1, the second.
     """
 
     def __init__(self):
@@ -57,13 +64,15 @@ class Boot(wiring.Component):
             "restart": In(1),
             "alive": In(1),
             "pause": In(1),
+            "right": In(1),
             "timer": Out(32),
+            "clearing": Out(1, init=1),
+            "load": Out(1),
             "hold": Out(1, init=1),
             "clear": Out(1),
             "late": Out(1),
             "living": Out(1),
             "copy": Out(1),
-            "flip": Out(1),
         })  # fmt: skip
 
     def elaborate(self, platform):
@@ -81,14 +90,16 @@ class Boot(wiring.Component):
             silent.eq(Mux(self.living, look & ~heard & ~self.pause, self.timer[WATCHDOG_BIT])),
             # Whatever the time is at a restart that a living processor wants, it is no failure.
             self.late.eq(Mux(restart, ~self.living, silent & ~alive)),
-            self.flip.eq(self.copy & ~self.living),
+            self.load.eq(self.clearing & self.timer[CLEAR_BIT]),
         ]
         m.d.sync += [
             self.timer.eq(self.timer + 1),
             self.clear.eq(restart | self.late),
             before.eq(self.timer[SILENCE_BIT]),
         ]
-        with m.If(self.timer[HOLD_BIT]):
+        with m.If(self.load):
+            m.d.sync += self.clearing.eq(0)
+        with m.If(self.right & ~self.clearing):
             m.d.sync += self.hold.eq(0)
         with m.If(look):
             m.d.sync += heard.eq(0)
@@ -99,6 +110,7 @@ class Boot(wiring.Component):
         with m.If(restart | self.late):
             m.d.sync += [
                 self.timer.eq(0),
+                self.clearing.eq(1),
                 self.hold.eq(1),
                 self.living.eq(0),
                 self.copy.eq(self.late & ~self.copy),

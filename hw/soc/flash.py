@@ -6,13 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from hw.bus.wishbone import Signature
 
-__all__ = ["READ", "WAKE", "FlashController"]
+__all__ = ["READ", "FlashController"]
 
 READ = 0x03
 """Read Data: 24 bits of address, then data, as long as it is clocked."""
-
-WAKE = 0xAB
-"""Release Power-down. The FPGA puts the flash to sleep when it has configured itself."""
 
 
 class FlashController(wiring.Component):

@@ -1,5 +1,6 @@
 """Where things lie: the processor's memory, and what the flash holds from which address on."""
 
+import zlib
 from dataclasses import dataclass
 
 from hw.capability import SLICE_BITS, Capability
@@ -12,6 +13,7 @@ __all__ = [
     "FLASH_BASE",
     "FLASH_SIZE",
     "Memory",
+    "firmware_copy",
     "processor_memory",
 ]
 
@@ -22,13 +24,14 @@ FLASH_SIZE = 0x0100_0000
 """Bytes that 24 bits of flash address reach."""
 
 FIRMWARE_BYTES = 0x2000
-"""Most bytes of the firmware in the processor's memory, with 4 bytes of CRC-32 at their end."""
+"""Bytes of a copy of the firmware, that the hardware loads to the start of the processor's memory;
+the last 4 are the CRC-32 of the others."""
 
 COPY_DISTANCE = 0x4000
 """Bytes between the copies; a power of two, since one address bit chooses between them."""
 
 FIRMWARE_COPIES = (0x02_0000, 0x02_0000 + COPY_DISTANCE)
-"""Flash addresses of both copies: the program that starts it, then the firmware."""
+"""Flash addresses of both copies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +59,15 @@ def processor_memory(capability: Capability) -> Memory:
             f"not {memory.size}"
         )
     return memory
+
+
+def firmware_copy(code: bytes) -> bytes:
+    """A copy of the firmware as the flash holds it: code, erased bytes, and their CRC-32.
+
+    The first instruction is the code's first word. Raises `ValueError` if it is too long.
+    """
+    room = FIRMWARE_BYTES - 4
+    if len(code) > room:
+        raise ValueError(f"The firmware must have at most {room} bytes, not {len(code)}")
+    filled = code.ljust(room, b"\xff")
+    return filled + zlib.crc32(filled).to_bytes(4, "little")

@@ -14,7 +14,7 @@ from hw.soc.arbiter import Arbiter
 from hw.soc.boot import Boot
 from hw.soc.fifo import ByteFIFO
 from hw.soc.flash import FlashController
-from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, FLASH_SIZE, processor_memory
+from hw.soc.memory import FIRMWARE_BYTES, FLASH_BASE, FLASH_SIZE, processor_memory
 from hw.soc.processor import Processor
 from hw.soc.stream import AHEAD_CYCLES, CobsDecoder, StreamDMA
 
@@ -67,7 +67,7 @@ class Soc(wiring.Component):
     def __init__(self, *, engine, capability, clock_hz, baud):
         self._divisor = divisor_for(clock_hz=clock_hz, baud=baud)
         self._engine = engine
-        processor_memory(capability)  # raises where there is none
+        self._memory = processor_memory(capability)  # raises where there is none
         self._device = Device(
             engine=engine,
             capability=capability,
@@ -93,13 +93,15 @@ class Soc(wiring.Component):
         host = self._engine.host
         m.submodules.device = device = self._device
         m.submodules.csr = csr = CSRBank(registers=SOC_MAP, constants={})
-        start = FLASH_BASE + FIRMWARE_COPIES[0]
-        m.submodules.processor = processor = Processor(reset_address=start)
+        m.submodules.processor = processor = Processor(reset_address=self._memory.start)
         m.submodules.boot = boot = Boot()
         m.submodules.flash = flash = FlashController()
-        # A damaged boot program may say any target: the DMA never writes a register.
-        windows = REGISTER_MAP.windows[0].base // 4
-        m.submodules.stream = dma = StreamDMA(addr_width=ADDRESS_WIDTH, base=windows)
+        # A processor that goes astray may say any target: the DMA never writes a register.
+        m.submodules.stream = dma = StreamDMA(
+            addr_width=ADDRESS_WIDTH,
+            base=REGISTER_MAP.windows[0].base // 4,
+            load=(self._memory.start // 4, FIRMWARE_BYTES // 4),
+        )
         m.submodules.arbiter = arbiter = Arbiter(addr_width=ADDRESS_WIDTH)
         wiring.connect(m, device.soc, csr.bus)
         wiring.connect(m, processor.bus, arbiter.processor)
@@ -112,10 +114,12 @@ class Soc(wiring.Component):
         m.d.sync += [early.eq(host.busy & ~host.cycles[ahead]), was_early.eq(early)]
         m.d.comb += [
             arbiter.hold.eq(host.busy),
-            arbiter.flip.eq(boot.flip),
+            arbiter.load.eq(boot.load),
+            arbiter.copy.eq(boot.copy),
             processor.hold.eq(boot.hold),
             boot.restart.eq(csr.boot_restart),
             boot.alive.eq(csr.boot_alive),
+            boot.right.eq(dma.right),
             # Frames without an end are no life: the processor would stand still for ever.
             boot.pause.eq(host.busy & ~host.repeat),
             # No frame takes as long as the watchdog's bit: its layer table is damaged.
@@ -129,10 +133,12 @@ class Soc(wiring.Component):
             dma.start.eq(csr.dma_start),
             dma.words.eq(csr.dma_words),
             dma.wait.eq(csr.dma_wait),
-            dma.go.eq(was_early & ~early),
-            # All through the reset: what had been asked for may begin only then.
-            dma.stop.eq(csr.dma_stop | boot.hold),
-            flash.stop.eq(csr.flash_stop | boot.hold),
+            # The firmware is loaded as soon as the flash's bytes are the stream.
+            dma.go.eq((was_early & ~early) | (boot.hold & flash.streaming)),
+            dma.stop.eq(csr.dma_stop),
+            dma.reset.eq(boot.clearing),
+            # All through the clearing: what had been asked for may begin only then.
+            flash.stop.eq(csr.flash_stop | boot.clearing | (boot.hold & dma.right)),
             flash.select.eq(csr.flash_select),
             flash.send.eq(csr.flash_send),
             flash.send_data.eq(csr.flash_data),

@@ -117,6 +117,8 @@ class StreamDMA(wiring.Component):
         Bits of the bus's word address.
     base : int
         Bits that are set in every address: whatever the target says, nothing else is written.
+    load : (int, int)
+        What `reset` prepares: word address of the first write, and words.
 
     Members
     -------
@@ -141,15 +143,21 @@ class StreamDMA(wiring.Component):
         Pulse: what waits begins.
     stop : In(1)
         Pulse: end at once. A write under way is finished.
+    reset : In(1)
+        As long as it is high: a CRC begins, and the words of `load` are to be moved from the next
+        `go` on. A write that is under way must have ended before it falls.
+    right : Out(1)
+        Nothing is being moved, and the CRC is CRC_RESIDUE: a cycle later.
     busy, left : Out(1), Out(COUNT_BITS)
         Words are being moved; how many are not written yet.
     bus : Out(wishbone.Signature)
         To the subordinates; writes only.
     """
 
-    def __init__(self, *, addr_width, base=0):
+    def __init__(self, *, addr_width, base=0, load=(0, 1)):
         self._addr_width = addr_width
         self._base = base
+        self._load = load
         super().__init__({
             "i": In(stream.Signature(Token())),
             "head": Out(Token()),
@@ -166,6 +174,8 @@ class StreamDMA(wiring.Component):
             "wait": In(1),
             "go": In(1),
             "stop": In(1),
+            "reset": In(1),
+            "right": Out(1),
             "busy": Out(1),
             "left": Out(COUNT_BITS),
             "bus": Out(Signature(addr_width=addr_width)),
@@ -179,13 +189,16 @@ class StreamDMA(wiring.Component):
         state = Signal(32, init=0xFFFF_FFFF)
         word = Signal(32)
         quarter = Signal(2)  # bytes of `word` that have come
-        address = Signal(self._addr_width)
         waiting = Signal()  # where the DMA is busy
+        # Of these the power-on reset need not know: `reset` comes before they count.
+        address = Signal(self._addr_width, reset_less=True)
+        left = Signal(COUNT_BITS, reset_less=True)
         token = self.i.payload
 
         m.d.comb += [
             shifting.eq(bits != 0),
             self.crc.eq(~state),
+            self.left.eq(left),
             self.head.eq(token),
             self.head_valid.eq(self.i.valid & ~self.busy & ~shifting),
         ]
@@ -216,9 +229,9 @@ class StreamDMA(wiring.Component):
             m.d.sync += [
                 self.bus.cyc.eq(0),
                 address.eq(address + 1),
-                self.left.eq(self.left - 1),
+                left.eq(left - 1),
             ]
-            with m.If(self.left == 1):
+            with m.If(left == 1):
                 m.d.sync += self.busy.eq(0)
         with m.If(self.target_load):
             m.d.sync += address.eq(self.target)
@@ -227,12 +240,23 @@ class StreamDMA(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 self.busy.eq(1),
-                self.left.eq(self.words),
+                left.eq(self.words),
                 quarter.eq(0),
                 waiting.eq(self.wait),
             ]
         with m.If(self.stop):
             m.d.sync += self.busy.eq(0)
+        first, words = self._load
+        with m.If(self.reset):
+            m.d.sync += [
+                state.eq(state.init),
+                address.eq(first),
+                left.eq(words),
+                quarter.eq(0),
+                waiting.eq(1),
+                self.busy.eq(1),
+            ]
+        m.d.sync += self.right.eq((self.crc == CRC_RESIDUE) & ~self.busy)
         m.d.comb += [
             self.bus.stb.eq(self.bus.cyc),
             self.bus.we.eq(1),

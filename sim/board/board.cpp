@@ -2,6 +2,8 @@
 
 #include "board.h"
 
+#include "bitstream.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -125,7 +127,7 @@ void Board::power_up() {
     }
 #endif
     started_ = now_;
-    flash_.power_on(now_);
+    flash_.power_on(now_, leaves_flash_asleep(flash_.content));
     uart_.reset();
     pins_ = 1;
     top_->uart_rx = 1;

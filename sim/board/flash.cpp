@@ -327,9 +327,10 @@ void Flash::power_off(uint64_t now) {
     cipo_ = false;
 }
 
-void Flash::power_on(uint64_t now) {
+void Flash::power_on(uint64_t now, bool asleep) {
     powered_ = true;
-    asleep_ = enabled_ = running_ = driven_ = false;
+    asleep_ = asleep;
+    enabled_ = running_ = driven_ = false;
     ready_ = selected_ = deselected_ = fell_ = data_changed_ = now;
     rose_ = 0;
     apart_ = 0;

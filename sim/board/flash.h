@@ -38,9 +38,10 @@ class Flash {
     void cut_after(int64_t steps) { cut_ = steps; }
     bool powered() const { return powered_; }
 
-    // Power off, with what is under way left unfinished, and on again at cycle `now`.
+    // Power off, with what is under way left unfinished, and on again at cycle `now`; `asleep`:
+    // something has put the chip into power-down since.
     void power_off(uint64_t now);
-    void power_on(uint64_t now);
+    void power_on(uint64_t now, bool asleep = false);
 
     uint64_t programs() const { return programs_; }
     uint64_t erases() const { return erases_; }

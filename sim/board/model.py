@@ -29,6 +29,8 @@ from sim.model import forget, keep
 __all__ = ["Program", "compile_board"]
 
 _SOURCES = (
+    "bitstream.cpp",
+    "bitstream.h",
     "board.cpp",
     "board.h",
     "channel.cpp",

@@ -1,4 +1,4 @@
-"""Boot program and firmware: what is built, its size, and that it is the same each time."""
+"""The firmware: what is built, its size, and that it is the same each time."""
 
 import shutil
 import struct
@@ -10,7 +10,6 @@ import pytest
 
 from firmware import compile as module
 from firmware.compile import Firmware, build, compile_firmware, main
-from firmware.layout import BOOT_BYTES
 from hw.boards import BOARDS
 from hw.soc.memory import FIRMWARE_BYTES, processor_memory
 from model.errors import UserError
@@ -29,11 +28,11 @@ def firmware(folder):
 
 
 def test_copy(firmware):
-    boot, code = firmware.copy[:BOOT_BYTES], firmware.copy[BOOT_BYTES:]
-    assert len(code) == firmware.firmware_bytes <= FIRMWARE_BYTES and len(code) % 4 == 0
-    assert int.from_bytes(code[-4:], "little") == zlib.crc32(code[:-4])
-    assert firmware.boot_bytes <= BOOT_BYTES
-    assert boot[firmware.boot_bytes :] == b"\xff" * (BOOT_BYTES - firmware.boot_bytes)
+    copy, size = firmware.copy, firmware.firmware_bytes
+    assert len(copy) == FIRMWARE_BYTES >= size and size % 4 == 0
+    assert int.from_bytes(copy[-4:], "little") == zlib.crc32(copy[:-4])
+    assert copy[size - 8 : size - 4] != b"\xff" * 4
+    assert set(copy[size - 4 : -4]) == {0xFF}
 
 
 def test_memory_is_all_told(firmware):
@@ -69,11 +68,10 @@ def _instructions(folder, name):
                     yield from struct.unpack_from(f"<{length // 4}I", data, place)
 
 
-@pytest.mark.parametrize("name, least", [("firmware", 1500), ("boot", 30)])
-def test_only_instructions_of_rv32i(firmware, folder, name, least):
+def test_only_instructions_of_rv32i(firmware, folder):
     """SERV has no multiplier, no atomics, no CSRs, no compressed instructions."""
-    words = list(_instructions(folder, name))
-    assert len(words) >= least
+    words = list(_instructions(folder, "firmware"))
+    assert len(words) >= 1500
     base = {0x37, 0x17, 0x6F, 0x67, 0x63, 0x03, 0x23, 0x13, 0x33}
     for word in words:
         assert word & 0x7F in base, f"{word:#010x}"
@@ -81,21 +79,16 @@ def test_only_instructions_of_rv32i(firmware, folder, name, least):
             assert word >> 25 in (0, 0x20), f"{word:#010x} multiplies or divides"
 
 
-def test_loader_is_where_the_stack_ends(firmware, folder):
-    symbols = module._Elf((folder / "boot.elf").read_bytes()).symbols()
-    memory = processor_memory(CAPABILITY)
-    assert symbols["loader_start"] < symbols["loader_end"] <= memory.start + memory.size
-    # The loader is not overwritten by what it loads.
-    assert memory.start + FIRMWARE_BYTES < symbols["loader_start"] - 64
+def test_it_begins_at_the_first_word(firmware, folder):
+    """Where the processor comes out of reset."""
+    symbols = module._Elf((folder / "firmware.elf").read_bytes()).symbols()
+    assert symbols["_start"] == processor_memory(CAPABILITY).start
 
 
 def test_summary():
-    made = Firmware(
-        copy=b"", boot_bytes=1, firmware_bytes=2, data_bytes=3, learned_bytes=4, stack_bytes=5
-    )
+    made = Firmware(copy=b"", firmware_bytes=2, data_bytes=3, learned_bytes=4, stack_bytes=5)
     assert made.summary == (
-        "boot program 1 of 512 bytes, firmware 2 of 8192 bytes; "
-        "memory: 3 bytes of data, 4 for learned classes, 5 of stack"
+        "firmware 2 of 8192 bytes; memory: 3 bytes of data, 4 for learned classes, 5 of stack"
     )
 
 

@@ -106,7 +106,7 @@ def test_version(tmp_path):
 
 
 def test_version_without_a_checkout(tmp_path, monkeypatch):
-    monkeypatch.setattr(decisivenets, "ROOT", tmp_path)
+    monkeypatch.setattr(decisivenets, "_ROOT", tmp_path)
     assert decisivenets.version() == decisivenets.importlib.metadata.version("decisivenets")
 
 

@@ -171,6 +171,7 @@ def test_erased_flash(device):
 @pytest.mark.parametrize(
     "changes, error",
     [
+        ({"format_version": FORMAT_VERSION - 1}, BootError.FORMAT),
         ({"format_version": FORMAT_VERSION + 1}, BootError.FORMAT),
         ({"map_version": 0x10000}, BootError.HARDWARE),
         ({"capability_crc": 1}, BootError.HARDWARE),

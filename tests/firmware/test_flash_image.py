@@ -17,16 +17,18 @@ from hw.boards import find_board
 from hw.bus.registers import version_text
 from hw.heads import make_device_plan
 from hw.regmap import REGISTER_MAP, constant_words
+from hw.soc.memory import firmware_copy
 from model import zoo
 from model.errors import UserError
 from model.invocation import command
 from model.network import Conv, load, save
+from tests.bitstreams import bitstream
 from tests.networks import Limits
 from tests.sim.helpers import GENERIC, fitting, with_golden
 
 BOARD = find_board("icebreaker").capability
-BITSTREAM = bytes.fromhex("ff0000ff7eaa997e") + bytes(range(256)) * 400 + b"\1\6\0\0"
-COPY = bytes(range(1, 200)) * 11  # 2189 bytes
+BITSTREAM = bitstream()
+COPY = firmware_copy(bytes(range(1, 200)) * 11)  # ends with its CRC-32
 DOCUMENT = Path(__file__).parents[2] / "docs" / "flash-image.md"
 
 
@@ -98,7 +100,7 @@ def test_read_by_the_document_alone(default):
     assert set(data[0x29000:0x30000]) == {0xFF}  # nothing is learned yet
     directory = words(data, 0x28000, 36 + 8 * 5 + 1)
     assert directory[-1] == zlib.crc32(data[0x28000 : 0x28000 + 4 * 76])
-    assert directory[:4] == [0x464E5344, 1, 4 * 77, REGISTER_MAP.version]
+    assert directory[:4] == [0x464E5344, 2, 4 * 77, REGISTER_MAP.version]
     told = constant_words(capability=BOARD, clock_hz=36_000_000)
     names = list(told)
     registers = names[names.index("ARRAY") : names.index("LOGIT_WORDS") + 1]
@@ -157,7 +159,7 @@ def test_images_that_are_no_whole_words(small, image):
 def test_same_input_same_bytes(small, image):
     again = make(small)
     assert again.bytes == image.bytes and again.parts == image.parts
-    assert make(small, copy=COPY + b"\0").bytes != image.bytes
+    assert make(small, copy=firmware_copy(b"other")).bytes != image.bytes
 
 
 def test_parts_tell_all_there_is(image):
@@ -170,8 +172,8 @@ def test_parts_tell_all_there_is(image):
     for part in image.parts:
         size = part.size - 4 if part.name == "Directory" else part.size
         assert part.crc == zlib.crc32(image.bytes[part.offset : part.offset + size])
-    assert parts["Bitstream"].size == len(BITSTREAM)
-    assert parts["Firmware, copy 2"].size == len(COPY) + 3  # whole words
+    assert parts["Bitstream"].size == len(BITSTREAM) + -len(BITSTREAM) % 4  # whole words
+    assert parts["Firmware, copy 2"].size == len(COPY) == 8192
     assert parts["Learned classes, slot 1"].size == 0
     covered = bytearray(image.bytes)
     for part in image.parts:
@@ -241,12 +243,16 @@ def test_inputs_that_do_not_fit(small):
             "The bitstream is none of an iCE40: its first 1024 bytes lack 7eaa997e",
         ),
         (
-            {"copy": bytes(512)},
-            "A copy of the firmware has more than 512 bytes and at most 8704, not 512",
+            {"bitstream": bitstream(awake=False)},
+            "The bitstream puts the flash to sleep, so that the device could not read its "
+            "firmware: pack it with `icepack -s`",
         ),
+        ({"copy": COPY[:-4]}, "A copy of the firmware has 8192 bytes, not 8188"),
+        ({"copy": bytes(512) + COPY}, "A copy of the firmware has 8192 bytes, not 8704"),
         (
-            {"copy": bytes(8705)},
-            "A copy of the firmware has more than 512 bytes and at most 8704, not 8705",
+            {"copy": COPY[:-1] + b"\0"},
+            "The copy of the firmware is damaged: its last 4 bytes are not the CRC-32 of the "
+            "others",
         ),
         ({"demo": [bytes(size)] * 65}, "65 demo pictures are too many: the flash holds at most 64"),
         (
@@ -258,8 +264,7 @@ def test_inputs_that_do_not_fit(small):
         with pytest.raises(UserError) as caught:
             make(small, **changes)
         assert str(caught.value) == text
-    for changes in ({"bitstream": BITSTREAM.ljust(0x20000, b"\0")}, {"copy": b"\1" * 8704}):
-        assert make(small, **changes).bytes
+    assert make(small, bitstream=BITSTREAM.ljust(0x20000, b"\0")).bytes
     assert len(make(small, demo=[bytes(size)] * 64).demo_images) == 64
 
 
@@ -371,10 +376,16 @@ def test_damaged_directory(image):
 
 
 def test_damaged_firmware(image):
-    for place in (0x20000, 0x20100, 0x20200, 0x24300, 0x20000 + len(COPY) - 1, 0x23FFF):
+    for place in (0x20000, 0x20100, 0x21FFF, 0x24300, 0x24000 + len(COPY) - 1):
         data = bytearray(image.bytes)
         data[place] ^= 0x10
-        assert refused(bytes(data)) == ("The copies of the firmware differ: one of them is damaged")
+        assert refused(bytes(data)) == (
+            f"Copy {1 if place < 0x24000 else 2} of the firmware is damaged: its CRC-32 is wrong"
+        )
+    for place in (0x22000, 0x27FFF):
+        data = bytearray(image.bytes)
+        data[place] ^= 0x10
+        assert refused(bytes(data)) == "The copies of the firmware differ"
     for number, start in ((1, 0x20000), (2, 0x24000)):
         data = bytearray(image.bytes)
         data[start : start + 0x4000] = b"\xff" * 0x4000

@@ -27,19 +27,21 @@ from hw.boards import BOARDS
 from hw.build import prepare
 from hw.flow import design_sha256
 from hw.regmap import REGISTER_MAP
+from hw.soc.memory import firmware_copy
 from hw.staging import Stages
 from hw.tools import Toolchain
 from model import zoo
 from model.errors import UserError
 from model.invocation import command
 from model.network import load
+from tests.bitstreams import bitstream
 from tests.firmware.fake import FakeDevice, pseudo_terminal
 from tests.firmware.real_loader import BOARD as DEVICE
 from tests.firmware.real_loader import OTHER, SECOND, Usb, libraries
 
 BOARD = BOARDS["icebreaker"]
-BITSTREAM = b"\xff\0\0\xff\x7e\xaa\x99\x7e".ljust(104_090, b"\x5a")
-COPY = bytes(range(1, 256)) * 20
+BITSTREAM = bitstream()
+COPY = firmware_copy(bytes(range(1, 256)) * 20)
 
 
 def design_of(baud=None):
@@ -63,9 +65,7 @@ def place(tmp_path, monkeypatch):
 
     def build(capability, directory):
         assert directory.is_dir() and capability == BOARD.capability
-        return Firmware(
-            copy=COPY, boot_bytes=8, firmware_bytes=8, data_bytes=8, learned_bytes=8, stack_bytes=8
-        )
+        return Firmware(copy=COPY, firmware_bytes=8, data_bytes=8, learned_bytes=8, stack_bytes=8)
 
     monkeypatch.setattr(flashing.compiler, "build", build)
     return tmp_path

@@ -1,4 +1,4 @@
-"""The C header says what the Python modules say, and the linker scripts what the memory is."""
+"""The C header says what the Python modules say, and the linker script what the memory is."""
 
 import re
 from dataclasses import replace
@@ -7,11 +7,11 @@ import pytest
 
 from firmware import layout, protocol
 from firmware.frames import INFO_FIELDS
-from firmware.header import STACK_BYTES, boot_script, c_header, firmware_script, main
+from firmware.header import STACK_BYTES, c_header, firmware_script, main
 from hw.boards import BOARDS
 from hw.bus.export import constants
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, processor_memory
+from hw.soc.memory import FLASH_BASE, processor_memory
 from hw.soc.stream import CRC_RESIDUE
 from model.errors import UserError
 
@@ -41,7 +41,6 @@ def test_every_constant_is_that_of_its_module():
         "MEMORY_START": memory.start,
         "MEMORY_SIZE": memory.size,
         "FLASH_BASE": FLASH_BASE,
-        "FIRMWARE_COPY": FIRMWARE_COPIES[0],
         "CRC_RESIDUE": CRC_RESIDUE,
         "DIRECTORY": layout.DIRECTORY,
         "LEARNED_SLOT_0": layout.LEARNED_SLOTS[0],
@@ -70,13 +69,10 @@ def test_it_follows_the_capability():
     assert defines["MEMORY_SIZE"] == 32768
 
 
-def test_linker_scripts_have_the_memory():
+def test_linker_script_has_the_memory():
     text = firmware_script(CAPABILITY)
     assert "ORIGIN = 0x21c000, LENGTH = 0x4000" in text
     assert f"learned_end = memory_end - {STACK_BYTES};" in text
-    text = boot_script(CAPABILITY)
-    assert "ORIGIN = 0x1020000, LENGTH = 0x200" in text
-    assert "ORIGIN = 0x21ff00, LENGTH = 0x100" in text
 
 
 @pytest.mark.parametrize(

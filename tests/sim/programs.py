@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hw.boards import find_board
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, processor_memory
+from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, firmware_copy, processor_memory
 
 __all__ = ["MEMORY", "PRELUDE", "assemble", "image"]
 
@@ -52,23 +52,6 @@ PRELUDE = (
   srli t3, t3, 8
   .endr
 .endm
-.macro in_memory                    # what follows is copied to the processor's memory and runs
-  la t0, 7f
-  la t1, 6f
-  li t2, MEMORY
-5: lw t3, 0(t0)
-  sw t3, 0(t2)
-  addi t0, t0, 4
-  addi t2, t2, 4
-  blt t0, t1, 5b
-  li t2, MEMORY
-  jr t2
-7:
-.endm
-.macro end                          # of what is copied
-1: j 1b
-6:
-.endm
 .globl _start
 _start:
 """
@@ -77,7 +60,7 @@ _start:
 
 @functools.cache
 def assemble(text: str) -> bytes:
-    """Machine code that runs where it lies."""
+    """Machine code for the start of the processor's memory."""
     with tempfile.TemporaryDirectory() as folder:
         source, linked, code = (Path(folder) / name for name in ("p.S", "p.elf", "p.bin"))
         source.write_text(PRELUDE + text, "utf-8")
@@ -85,7 +68,7 @@ def assemble(text: str) -> bytes:
         subprocess.run(
             [*zig, "cc", "-target", "riscv32-freestanding-none", "-nostdlib",
              "-mcpu=generic_rv32-a-c-d-f-m",
-             f"-Wl,--image-base={FLASH_BASE + FIRMWARE_COPIES[0]:#x}", source, "-o", linked],
+             f"-Wl,--image-base={MEMORY.start:#x}", source, "-o", linked],
             check=True,
         )  # fmt: skip
         subprocess.run([*zig, "objcopy", "-O", "binary", linked, code], check=True)
@@ -93,11 +76,12 @@ def assemble(text: str) -> bytes:
 
 
 def image(first: str, second: str | None = None, parts: dict[int, bytes] | None = None) -> bytes:
-    """A flash with a program in each copy (None: none there), and other parts by address."""
+    """A flash with a program as each copy of the firmware (None: none there), and other parts by
+    address."""
     pieces = dict(parts or {})
     for place, text in zip(FIRMWARE_COPIES, (first, second), strict=True):
         if text is not None:
-            pieces[place] = assemble(text)
+            pieces[place] = firmware_copy(assemble(text))
     flash = bytearray(b"\xff" * max(place + len(piece) for place, piece in pieces.items()))
     for place, piece in pieces.items():
         flash[place : place + len(piece)] = piece

@@ -8,10 +8,11 @@ from itertools import pairwise
 
 import pytest
 
+from benchmarks import boot_bits
 from firmware.client import Device, DeviceError, Refusal
+from firmware.compile import compile_firmware
 from firmware.frames import INFO_FIELDS
 from firmware.layout import (
-    BOOT_BYTES,
     DIRECTORY,
     DIRECTORY_BYTES,
     DIRECTORY_WORDS,
@@ -24,7 +25,9 @@ from firmware.layout import (
 from firmware.link import Link, NoAnswer, Request
 from firmware.protocol import MAX_READ_WORDS, BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
+from hw.soc.boot import WATCHDOG_BIT
 from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES, processor_memory
+from tests.bitstreams import packed
 from tests.system.helpers import (
     BANNER,
     BAUD,
@@ -172,7 +175,7 @@ def test_red_light(board, image):
 def test_red_light_blinks_the_error(board, image, error):
     """So many times, each a quarter of a second, then a pause; twice, from the first pause on."""
     flash = {
-        BootError.FIRMWARE_COPY: damaged(image, FIRST + BOOT_BYTES),
+        BootError.FIRMWARE_COPY: damaged(image, FIRST),
         BootError.FORMAT: signed(image, {"format_version": FORMAT_VERSION + 1}),
     }[error]
     assert board.restart(flash).info.boot_error == error
@@ -196,7 +199,7 @@ def test_red_light_blinks_the_error(board, image, error):
 @pytest.mark.parametrize("where", ["first", "middle", "last"])
 def test_one_bit_of_the_first_copy(board, network, image, firmware, where):
     """The second one runs, after one "!"."""
-    at = {"first": BOOT_BYTES, "middle": len(firmware) // 2, "last": len(firmware) - 1}[where]
+    at = {"first": 0, "middle": len(firmware) // 2, "last": len(firmware) - 1}[where]
     assert verdict(board, damaged(image, FIRST + at), network) == BootError.FIRMWARE_COPY
     assert board.lines[0] == "!" and not any("!" in line for line in board.lines[1:])
     assert Device(board.link).info.boot_copy == 1
@@ -205,20 +208,9 @@ def test_one_bit_of_the_first_copy(board, network, image, firmware, where):
 @pytest.mark.parametrize("where", ["first", "last"])
 def test_one_bit_of_the_second_copy(board, network, image, firmware, where):
     """Nobody notices."""
-    at = {"first": BOOT_BYTES, "last": len(firmware) - 1}[where]
+    at = {"first": 0, "last": len(firmware) - 1}[where]
     assert verdict(board, damaged(image, SECOND + at), network) == BootError.NONE
     assert "!" not in "".join(board.lines)
-
-
-@pytest.mark.parametrize("start", FIRMWARE_COPIES)
-@pytest.mark.parametrize("where", ["first", "middle", "last"])
-def test_one_bit_of_a_boot_program(board, network, image, firmware, where, start):
-    """Nothing checks it: either it does its work all the same, or the other copy runs."""
-    size = len(firmware[:BOOT_BYTES].rstrip(b"\xff"))
-    at = {"first": 0, "middle": size // 2, "last": size - 1}[where]
-    found = verdict(board, damaged(image, start + at), network)
-    assert found in (BootError.NONE, BootError.FIRMWARE_COPY)
-    assert found == BootError.NONE or start == FIRST
 
 
 def impatient(board, slowness=60):
@@ -226,33 +218,61 @@ def impatient(board, slowness=60):
     return Link(board.port, name="port", baud=BAUD, timeout=0.1, tries=1, slowness=slowness)
 
 
-def flip(image, at, bit):
-    """With one bit of the first copy changed."""
-    data = bytearray(image)
-    data[FIRST + at] ^= 1 << bit
-    return bytes(data)
+SWEEP = 16
+"""Parts of the bits that the slow tests try; `python -m benchmarks.boot_bits` tries them all."""
 
 
-@pytest.mark.parametrize("at, bit", [(80, 6), (81, 3), (87, 0), (87, 7), (16, 6)])
-def test_a_bit_of_the_boot_program_that_was_once_silent(network, image, at, bit):
-    """The firmware goes to registers, or nowhere, and whatever lies in the memory is executed; or a
-    copy without an end writes to every register. The second copy runs at once, or, if that said
-    that it was alive, when it has been silent.
+def try_bits(places):
+    """Each of these bits of the first copy alone, from power-on, with noise in the memory: the
+    second copy lives after one strike of the watchdog, and no rule of the flash is broken."""
+    copy = compile_firmware(CAPABILITY)
+    found = boot_bits.sweep(copy, places, every=20, seed=random.randrange(1 << 20), progress=print)
+    assert found == {"second": len(places)}
 
-    What lies in the memory after power-up is the same each time here: docs/soc.md says why.
-    """
-    with Session(image, seed=3) as board:
-        assert verdict(board, flip(image, at, bit), network) == BootError.FIRMWARE_COPY
+
+def test_bits_of_a_copy():
+    """Some of the first ones, where once a program stood that nothing checked; some anywhere."""
+    once_silent = [8 * at + bit for at, bit in ((80, 6), (81, 3), (87, 0), (87, 7), (16, 6))]
+    try_bits([*once_silent, *boot_bits.bits(0, 15, random.Random(1))])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(16))
-def test_bits_of_the_boot_program(board, network, image, firmware, part):
-    """A sixteenth of its bytes, another bit in each."""
-    size = len(firmware[:BOOT_BYTES].rstrip(b"\xff"))
-    for at in range(part, size, 16):
-        found = verdict(board, flip(image, at, (at // 16 + part) % 8), network)
-        assert found in (BootError.NONE, BootError.FIRMWARE_COPY), at
+@pytest.mark.parametrize("part", range(SWEEP))
+def test_more_bits_of_a_copy(part):
+    try_bits([bit for bit in boot_bits.bits(1, 320, random.Random(2)) if bit % SWEEP == part])
+
+
+def test_an_image_of_the_first_format(board, image, firmware):
+    """There a copy began with 512 bytes of a program that loaded the rest: its CRC is wrong here,
+    so that nothing of it runs."""
+    code = firmware[:8000]
+    copy = bytes(range(256)) * 2 + code + zlib.crc32(code).to_bytes(4, "little")
+    flash = bytearray(image)
+    for start in FIRMWARE_COPIES:
+        flash[start : start + 0x4000] = copy.ljust(0x4000, b"\xff")
+    silent(board, bytes(flash))
+
+
+@pytest.mark.parametrize("options, lives", [(("-s",), True), ((), False)], ids=["-s", "without -s"])
+def test_bitstream_that_puts_the_flash_to_sleep(image, tmp_path, options, lives):
+    """A build that is dead on a board is dead here, at each power-up, whatever ran before."""
+    flash = packed(tmp_path, *options)
+    flash += image[len(flash) :]
+    session = Session(image)
+    try:
+        session.listen(BANNER)
+        if lives:
+            assert session.restart(flash).info.boot_error == BootError.NONE
+            assert session.board.violations == []
+        else:
+            for _ in range(2):
+                silent(session, flash)
+                told = session.board.violations
+                assert told and all("instruction 0x03 during power-down" in one for one in told)
+            assert session.restart(image).info.boot_error == BootError.NONE
+            assert session.board.violations[len(told) :] == []
+    finally:
+        session.stop()
 
 
 def test_firmware_that_hangs(board, network, image):
@@ -273,10 +293,10 @@ def test_firmware_that_hangs(board, network, image):
     assert decision.logits == logits_of(network, [SHOWN])[0].tolist()
 
 
-def test_no_boot_program_in_the_first_copy(board, network, image):
+def test_no_first_copy(board, network, image):
     """Erased, or zeros."""
     for content in (b"\xff", b"\0"):
-        flash = image[:FIRST] + content * BOOT_BYTES + image[FIRST + BOOT_BYTES :]
+        flash = image[:FIRST] + content * FIRMWARE_BYTES + image[FIRST + FIRMWARE_BYTES :]
         assert verdict(board, flash, network) == BootError.FIRMWARE_COPY
 
 
@@ -284,14 +304,15 @@ def silent(board, flash) -> None:
     """Nothing runs: "!" again and again, the red light, and the host tool says what that means."""
     board.board.power_cycle(flash=flash)
     board.port.reset_input_buffer()
+    board.wait(lambda status: status["since_start"] > 2**WATCHDOG_BIT)  # a busy machine takes long
     with pytest.raises(NoAnswer, match=r"^The firmware on port does not start \(the hardware sends "
                        r"!\): both copies in flash are damaged or of another version"):  # fmt: skip
-        Device(impatient(board))
+        Device(impatient(board, slowness=120))
     assert board.board.leds == RED
 
 
 @pytest.mark.parametrize(
-    "offsets", [(BOOT_BYTES, -1), (-1, BOOT_BYTES), (3000, 4000)], ids=["ends", "swapped", "middle"]
+    "offsets", [(0, -1), (-1, 0), (3000, 4000)], ids=["ends", "swapped", "middle"]
 )
 def test_both_copies(board, image, firmware, offsets):
     places = [
@@ -327,7 +348,7 @@ def test_truncated_image(board, network, image, firmware):
         assert verdict(board, image[:size], network) == error, hex(size)
 
 
-@pytest.mark.parametrize("size", [0x1_0000, FIRST + BOOT_BYTES, FIRST + 5000])
+@pytest.mark.parametrize("size", [0x1_0000, FIRST + 0x200, FIRST + 5000])
 def test_truncated_before_a_copy_is_whole(board, image, size):
     silent(board, image[:size])
 
@@ -462,10 +483,7 @@ def test_one_bit_of_a_slot(board, network, plan, image):
 
 @pytest.mark.slow
 def test_random_damage(board, network, image, firmware):
-    """Bits, bytes, erased and cleared blocks, sectors in the wrong place: right, refused or silent.
-
-    The programs in flash are left alone here: a boot program is not checked by anything.
-    """
+    """Bits, bytes, erased and cleared blocks, sectors in the wrong place: right, or refused."""
     rng = random.Random(20)
     seen = set()
     for number in range(150):

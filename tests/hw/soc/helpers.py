@@ -76,6 +76,11 @@ def content_word(address):
     return int.from_bytes(bytes(content(address + i) for i in range(4)), "little")
 
 
+def framed(data):
+    """A frame of the line."""
+    return cobs.encode(data) + b"\0"
+
+
 def tokens(line):
     """(byte, end, cut) of all that a COBS decoder gives for the bytes of a line.
 

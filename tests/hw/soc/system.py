@@ -1,6 +1,7 @@
 # amaranth: UnusedElaboratable=no
 """The system on chip with a testbench in the processor's place, a flash, and a host on the UART."""
 
+import zlib
 from types import SimpleNamespace
 
 from amaranth.hdl import Module
@@ -13,15 +14,19 @@ from hw.engine.interface import HostPort, Region
 from hw.engine.sequencer import Sequencer
 from hw.regmap import REGISTER_MAP
 from hw.soc import boot, soc
-from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE
+from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, processor_memory
 from hw.soc.soc import Soc
 from tests.hw.bus.helpers import Bus, FakeEngine, seeded, simulate, uart_send
 from tests.hw.soc.helpers import SpiFlash, content
 
 DIVISOR = 4
 CAPABILITY = Capability(weight_words=14336, processor_words=2048)
+CLEAR = 1 << boot.CLEAR_BIT
 LATE = 1 << 11
-START = FLASH_BASE + FIRMWARE_COPIES[0]
+START = processor_memory(CAPABILITY).start
+WORDS = 4
+"""Of the firmware, that the hardware loads and checks; in the fake engine's memory they are the
+first words of the weights."""
 
 
 class Processor(wiring.Component):
@@ -56,11 +61,36 @@ class Endless(wiring.Component):
         return m
 
 
-class System:
-    """The system with a testbench as its processor, a flash, and a host on the UART."""
+def firmware(copy):
+    """What the flash holds of it: another one in each copy, with its CRC-32."""
+    code = bytes(content(FIRMWARE_COPIES[copy] + i) for i in range(4 * WORDS - 4))
+    return code + zlib.crc32(code).to_bytes(4, "little")
 
-    def __init__(self, monkeypatch, *, engine=None, seed=0):
+
+def with_firmware(damage=None):
+    """A flash's content, a byte for each address: `content`, with both copies.
+
+    `damage` is a dict of copy to a bit of it that is changed.
+    """
+    copies = {}
+    for copy, start in enumerate(FIRMWARE_COPIES):
+        data = bytearray(firmware(copy))
+        if copy in (damage or {}):
+            data[damage[copy] // 8] ^= 1 << damage[copy] % 8
+        copies |= {start + i: byte for i, byte in enumerate(data)}
+    return lambda address: copies.get(address, content(address))
+
+
+class System:
+    """The system with a testbench as its processor, a flash, and a host on the UART.
+
+    `flash` gives its content, a byte for each address; by default both copies of the firmware are
+    sound.
+    """
+
+    def __init__(self, monkeypatch, *, engine=None, seed=0, flash=None):
         monkeypatch.setattr(soc, "Processor", Processor)
+        monkeypatch.setattr(soc, "FIRMWARE_BYTES", 4 * WORDS)
         monkeypatch.setattr(boot, "WATCHDOG_BIT", LATE.bit_length() - 1)
         self.engine = engine or FakeEngine()
         self.dut = dut = Soc(
@@ -70,17 +100,19 @@ class System:
             cs_n=dut.flash_cs_n, sck=dut.flash_sck, copi=dut.flash_copi, cipo=dut.flash_cipo
         )
         self.rng = seeded(seed)
-        self.chip = SpiFlash(pins, content, rng=seeded(seed + 1))
+        self.chip = SpiFlash(pins, flash or with_firmware(), rng=seeded(seed + 1))
         self.processor = self.bus = None
 
-    def run(self, testbench, *others, alive=True):
-        """`testbench(ctx)` once the processor is out of reset; `others` from the beginning."""
+    def run(self, testbench, *others, alive=True, held=False):
+        """`testbench(ctx)` once the processor is out of reset, or, if it is to be `held`, from the
+        beginning, as `others`. `alive`: it says so before."""
 
         async def first(ctx):
             self.processor = Processor.last
             self.bus = Bus(self.processor.bus, deadline=6000)
-            while ctx.get(self.processor.hold):
-                await ctx.tick()
+            if not held:
+                while ctx.get(self.processor.hold):
+                    await ctx.tick()
             if alive:
                 await self.write(ctx, "BOOT", alive=1)
             await testbench(ctx)

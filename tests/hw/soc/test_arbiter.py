@@ -1,5 +1,5 @@
 # amaranth: UnusedElaboratable=no
-"""`hw.soc.arbiter`: two initiators, who comes first, hold, and the swap of the copies."""
+"""`hw.soc.arbiter`: two initiators, who comes first, hold, and the firmware that is read."""
 
 import pytest
 from amaranth.hdl import Elaboratable, Module
@@ -21,7 +21,7 @@ class Bench(Elaboratable):
         self.arbiter = Arbiter(addr_width=WIDTH)
         regions = {"low": (0, 1 << 22), "high": (1 << 22, 1 << 16)}
         self.decoder = Decoder(addr_width=WIDTH, regions=regions)
-        for name in ("processor", "dma", "bus", "hold", "flip"):
+        for name in ("processor", "dma", "bus", "hold", "load", "copy"):
             setattr(self, name, getattr(self.arbiter, name))
 
     def elaborate(self, platform):
@@ -199,28 +199,37 @@ def test_hold_keeps_the_processor_out_and_the_dma_in():
     assert times and len(seen) == 7
 
 
-@pytest.mark.parametrize("flip", [0, 1])
-def test_flip_swaps_the_copies_in_the_flash_alone(flip):
+@pytest.mark.parametrize("copy", [0, 1])
+@pytest.mark.parametrize("hold", [0, 1])
+def test_load_writes_to_a_copy(copy, hold):
+    """One transfer, whatever the processor's wires say, and the next ones are theirs."""
     dut = Bench()
     processor, dma = initiators(dut)
     seen = []
-    first, second = (FLASH_BASE + one for one in FIRMWARE_COPIES)
-    swapped = {first: second, second: first, first + 0x200: second + 0x200}
-    asked = [*swapped, 0, COPY_DISTANCE, 0x21_C000, 0x21_8000]
 
     async def run(ctx):
-        ctx.set(dut.flip, flip)
-        for address in asked:
-            await processor.read(ctx, address // 4)
-        await dma.write(ctx, first // 4, 1)  # not the processor
+        ctx.set(dut.processor.adr, 0x3FFF_FFFF)
+        ctx.set(dut.processor.sel, 0b1111)  # as in reset
+        ctx.set(dut.copy, copy)
+        ctx.set(dut.hold, hold)
+        ctx.set(dut.load, 1)
+        await ctx.tick()
+        ctx.set(dut.load, 0)
+        ctx.set(dut.hold, 0)
+        await ctx.tick().repeat(10)
+        for address in (*FIRMWARE_COPIES, 0, COPY_DISTANCE):
+            await processor.read(ctx, (FLASH_BASE + address) // 4)
+        await dma.write(ctx, 5, 1)
 
     simulate(
         dut,
         testbenches=[run],
         background=[monitor(dut, seen), *dut.subordinates({}, rng=seeded(0), stall=0)],
     )
-    expected = [swapped.get(one, one) if flip else one for one in asked]
-    assert [4 * request[0] for request in seen] == [*expected, first]
+    first, second = FIRMWARE_COPIES
+    asked = [(first, second)[copy], first, second, 0, COPY_DISTANCE]
+    expected = [((FLASH_BASE + one) // 4, int(n == 0)) for n, one in enumerate(asked)]
+    assert [request[:2] for request in seen] == [*expected, (5, 1)]
 
 
 def test_a_granted_request_stands_whatever_the_processor_does():
@@ -236,7 +245,7 @@ def test_a_granted_request_stands_whatever_the_processor_does():
         await ctx.tick()
         for name, value in then.items():
             ctx.set(getattr(dut.processor, name), value)
-        ctx.set(dut.flip, 1)
+        ctx.set(dut.copy, 1)
         for _ in range(10):
             assert ctx.get(dut.bus.cyc) and ctx.get(dut.bus.stb)
             for name, value in first.items():

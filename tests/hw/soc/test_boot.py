@@ -1,19 +1,26 @@
 # amaranth: UnusedElaboratable=no
-"""`hw.soc.boot`, with a watchdog of 64 cycles in place of 2 ** 20, and 256 in place of 2 ** 25."""
+"""`hw.soc.boot`, with a watchdog of 64 cycles in place of 2 ** 20, and 256 in place of 2 ** 25.
+
+In place of flash, DMA and CRC, `right` rises LOAD cycles after `load`, or does not.
+"""
 
 import pytest
 
+from hw.boards import find_board
+from hw.engine.sequencer import Sequencer
 from hw.soc import boot
 from hw.soc.boot import Boot
 from tests.hw.bus.helpers import simulate
 from tests.hw.soc.test_flash import WORD_CYCLES
 
-HOLD, LATE, SILENCE = 16, 64, 256
+CLEAR, LATE, SILENCE = 16, 64, 256
+LOAD = 10
+HOLD = CLEAR + LOAD
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(boot, "HOLD_BIT", HOLD.bit_length() - 1)
+    monkeypatch.setattr(boot, "CLEAR_BIT", CLEAR.bit_length() - 1)
     monkeypatch.setattr(boot, "WATCHDOG_BIT", LATE.bit_length() - 1)
     monkeypatch.setattr(boot, "SILENCE_BIT", SILENCE.bit_length() - 1)
 
@@ -22,14 +29,65 @@ def test_the_real_times(monkeypatch):
     monkeypatch.undo()
     assert (boot.WATCHDOG_BIT, boot.SILENCE_BIT) == (20, 25), "what docs and firmware say"
     # A fetch that reset cut off must be over: the end of one, a rest, and the bus around it.
-    assert 1 << boot.HOLD_BIT > WORD_CYCLES + 20
+    assert 1 << boot.CLEAR_BIT > WORD_CYCLES + 20
+
+
+def test_the_engine_is_idle_when_the_first_word_is_written(monkeypatch):
+    """After an abort it clears itself; while it does, no weight can be written."""
+    monkeypatch.undo()
+    dut = Sequencer(find_board("icebreaker").capability)
+    cycles = []
+
+    async def run(ctx):
+        for _ in range(2):
+            count = 0
+            while ctx.get(dut.busy):
+                count += 1
+                await ctx.tick()
+            cycles.append(count)
+            ctx.set(dut.abort, 1)
+            await ctx.tick()
+            ctx.set(dut.abort, 0)
+
+    simulate(dut, testbenches=[run])
+    assert 100 < max(cycles) < 1 << boot.CLEAR_BIT
+
+
+def loader(dut, *, sound):
+    """Background testbench: what loads the firmware, and finds it `sound`."""
+
+    async def run(ctx):
+        while True:
+            # The last CRC of the processor that ran was right, and nobody has begun another yet.
+            while not ctx.get(dut.clearing):
+                await ctx.tick()
+            for _ in range(2):
+                await ctx.tick()
+            ctx.set(dut.right, 0)
+            while not ctx.get(dut.load):
+                await ctx.tick()
+            for _ in range(LOAD):
+                await ctx.tick()
+            ctx.set(dut.right, sound)
+
+    return run
+
+
+def run_boot(run, dut, *, sound=1):
+    """With `right` high at the beginning, which is before its time."""
+
+    async def before(ctx):
+        ctx.set(dut.right, 1)
+        await run(ctx)
+
+    simulate(dut, testbenches=[before], background=[loader(dut, sound=sound)])
 
 
 async def observe(ctx, dut, cycles):
-    """(timer, hold, clear, late, copy, flip) of each cycle."""
+    """(timer, hold, clearing, load, clear, late, copy) of each cycle."""
     rows = []
     for _ in range(cycles):
-        names = ("timer", "hold", "clear", "late", "copy", "flip")
+        names = ("timer", "hold", "clearing", "load", "clear", "late", "copy")
         rows.append(tuple(ctx.get(getattr(dut, name)) for name in names))
         await ctx.tick()
     return rows
@@ -44,12 +102,12 @@ async def alive(ctx, dut, *others):
         ctx.set(one, 0)
 
 
-def start(copy, *, first=False, length=LATE + 1, late=1):
+def start(copy, *, first=False, hold=HOLD):
     """What a start looks like whose processor does not become alive."""
     return [
-        (time, int(time <= HOLD), int(time == 0 and not first), int(time == LATE) & late, copy,
-         copy)
-        for time in range(length)
+        (time, int(time <= hold), int(time <= CLEAR), int(time == CLEAR),
+         int(time == 0 and not first), int(time == LATE), copy)
+        for time in range(LATE + 1)
     ]  # fmt: skip
 
 
@@ -60,25 +118,49 @@ def test_without_life_it_tries_the_copies_in_turn():
         rows = await observe(ctx, dut, 4 * (LATE + 1))
         assert rows == start(0, first=True) + start(1) + start(0) + start(1)
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
+
+
+def test_a_wrong_copy_is_never_run():
+    """Its processor stays in reset until the watchdog strikes; the copies in turn."""
+    dut = Boot()
+
+    async def run(ctx):
+        rows = await observe(ctx, dut, 3 * (LATE + 1))
+        first, second = start(0, first=True, hold=LATE), start(1, hold=LATE)
+        assert rows == first + second + start(0, hold=LATE)
+
+    run_boot(run, dut, sound=0)
+
+
+def test_life_in_reset_is_none():
+    """Nobody can say so: it is a wire that another processor left behind."""
+    dut = Boot()
+
+    async def run(ctx):
+        ctx.set(dut.alive, 1)
+        await ctx.tick().repeat(LATE - 1)
+        assert not ctx.get(dut.living) and ctx.get(dut.hold)
+
+    run_boot(run, dut, sound=0)
 
 
 @pytest.mark.parametrize("copy", [0, 1])
 @pytest.mark.parametrize("when", [HOLD + 1, LATE - 1])
 def test_alive_in_time(copy, when):
-    """Time goes on, the choice stands, and the addresses are not swapped any more."""
+    """Time goes on, and the choice stands."""
     dut = Boot()
 
     async def run(ctx):
         await ctx.tick().repeat(copy * (LATE + 1) + when)
-        assert (ctx.get(dut.timer), ctx.get(dut.flip), ctx.get(dut.living)) == (when, copy, 0)
+        assert (ctx.get(dut.timer), ctx.get(dut.copy), ctx.get(dut.living)) == (when, copy, 0)
         await alive(ctx, dut)
         assert ctx.get(dut.living)
         first, last = when + 1, 2 * SILENCE
         rows = await observe(ctx, dut, last - first)
-        assert rows == [(time, 0, 0, 0, copy, 0) for time in range(first, last)]
+        assert rows == [(time, 0, 0, 0, 0, 0, copy) for time in range(first, last)]
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
 
 
 def test_alive_too_late():
@@ -92,6 +174,8 @@ def test_alive_too_late():
         assert not ctx.get(dut.late)
         await ctx.tick()
         assert ctx.get(dut.timer) == LATE + 1 and ctx.get(dut.living)
+
+    run_boot(run, dut)
 
 
 @pytest.mark.parametrize("copy", [0, 1])
@@ -118,7 +202,7 @@ def test_silence(copy, beats):
         assert rows == start(1 - copy)
         assert not ctx.get(dut.living)
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
 
 
 @pytest.mark.parametrize("offset", [0, 1])
@@ -140,7 +224,7 @@ def test_a_word_in_the_cycle_of_the_look(offset):
             rows = await observe(ctx, dut, LATE)
             assert rows[0][0] == 1 and rows[-1] == start(1)[-1], "one cycle too late"
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
 
 
 def test_a_pause_is_no_silence():
@@ -158,9 +242,7 @@ def test_a_pause_is_no_silence():
             await ctx.tick()
         assert ctx.get(dut.timer) == 12 * SILENCE
 
-    simulate(dut, testbenches=[run])
-
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
 
 
 @pytest.mark.parametrize("copy", [0, 1])
@@ -182,7 +264,7 @@ def test_restart(copy, when):
         rows = await observe(ctx, dut, 2 * (LATE + 1))
         assert rows == start(0) + start(1)
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
 
 
 def test_restart_in_hold():
@@ -195,7 +277,7 @@ def test_restart_in_hold():
         assert not ctx.get(dut.living)
         assert await observe(ctx, dut, LATE - 5) == start(0)[6:]
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)
 
 
 @pytest.mark.parametrize("copy", [0, 1])
@@ -215,4 +297,4 @@ def test_restart_without_life(copy, together):
         ctx.set(dut.alive, 0)
         assert await observe(ctx, dut, LATE + 1) == start(1 - copy)
 
-    simulate(dut, testbenches=[run])
+    run_boot(run, dut)

@@ -3,7 +3,7 @@
 
 import pytest
 
-from hw.soc.flash import READ, WAKE, FlashController
+from hw.soc.flash import READ, FlashController
 from tests.hw.bus.helpers import Bus, receive, seeded, simulate
 from tests.hw.soc.helpers import IDENTIFY, STATUS, SpiFlash, content, content_word
 
@@ -217,7 +217,7 @@ def test_bytes_by_hand():
         await ctx.tick().repeat(2)
         assert ctx.get(dut.cs_n)
         await pulse(ctx, dut.select)
-        await exchange(ctx, dut, WAKE)
+        await exchange(ctx, dut, STATUS)
         await pulse(ctx, dut.stop)
         # A word and a stream right behind.
         assert await bus.read(ctx, 0x300 // 4) == content_word(0x300)
@@ -232,7 +232,7 @@ def test_bytes_by_hand():
         await pulse(ctx, dut.stop)
         await ctx.tick()
         assert [one[:4] for one in chip.commands] == [
-            [IDENTIFY, 0, 0, 0], [WAKE], read(0x300), read(0x304), read(0x1_2345)
+            [IDENTIFY, 0, 0, 0], [STATUS], read(0x300), read(0x304), read(0x1_2345)
         ]  # fmt: skip
 
     bench(testbench)

@@ -129,10 +129,11 @@ class Feeder:
             ctx.set(self.stream.payload, {"data": byte, "end": end, "cut": cut})
             ctx.set(self.stream.valid, 1)
             taken = False
-            while not taken:
+            while self.queue and not taken:
                 # What is ready during a cycle is known at its end.
                 _, _, taken = await ctx.tick().sample(self.stream.ready)
-            self.taken.append(self.queue.popleft())
+            if self.queue:  # else somebody has emptied it: what was offered is gone
+                self.taken.append(self.queue.popleft())
             ctx.set(self.stream.valid, 0)
 
     def data(self):
@@ -143,9 +144,9 @@ class Feeder:
 class Bench:
     """A DMA with a feeder of tokens, a memory, and what the processor does."""
 
-    def __init__(self, *, seed=0, stall=0.0, bus_stall=0, **subordinate):
+    def __init__(self, *, seed=0, stall=0.0, bus_stall=0, load=(0, 1), **subordinate):
         self.rng = seeded(seed)
-        self.dut = dut = StreamDMA(addr_width=ADDRESS_BITS)
+        self.dut = dut = StreamDMA(addr_width=ADDRESS_BITS, load=load)
         self.feeder = Feeder(dut.i, rng=seeded(seed + 1), stall=stall)
         self.store, self.log = {}, []
         self.memory = memory_subordinate(
@@ -477,5 +478,93 @@ def test_the_longest_count():
         await bench.until(ctx, lambda: len(bench.store) == 2)
         await ctx.tick().repeat(2)
         assert ctx.get(dut.left) == most - 2 and ctx.get(dut.busy)
+
+    bench.run(processor)
+
+
+LOAD = (0xA5, 6)
+CLEAR = 60
+
+
+def sealed(rng):
+    data = rng.randbytes(4 * LOAD[1] - 4)
+    return data + zlib.crc32(data).to_bytes(4, "little")
+
+
+async def load(ctx, bench, data):
+    """Reset, then load these bytes, which come at once; `right` at each cycle from `go` on."""
+    dut = bench.dut
+    ctx.set(dut.reset, 1)
+    bench.feeder.queue.clear()
+    await ctx.tick().repeat(CLEAR)
+    ctx.set(dut.reset, 0)
+    bench.feeder.taken.clear()
+    bench.log.clear()
+    bench.put(data)
+    await ctx.tick().repeat(30)
+    assert ctx.get(dut.busy) and not bench.feeder.taken, "it waits"
+    await bench.pulse(ctx, "go")
+    seen = []
+    while ctx.get(dut.busy):
+        seen.append(ctx.get(dut.right))
+        await ctx.tick()
+    seen.append(ctx.get(dut.right))
+    await ctx.tick()
+    return [*seen, ctx.get(dut.right)]
+
+
+@pytest.mark.parametrize("before", range(0, 230, 7))
+def test_reset_prepares_a_load(before):
+    """Whatever was under way, and whatever the CRC was."""
+    bench = Bench(seed=70 + before, stall=0.2, bus_stall=12, load=LOAD)
+    data = sealed(bench.rng)
+    bench.put(bench.rng.randbytes(20))
+
+    async def processor(ctx):
+        await bench.start(ctx, 4, 0x33)
+        for _ in range(before):
+            await ctx.tick()
+        *busy, last = await load(ctx, bench, data)
+        assert last == 1 and not any(busy)
+        assert bench.feeder.data() == data
+        assert bench.log == [(LOAD[0] + i, True) for i in range(LOAD[1])]
+        assert [bench.store[LOAD[0] + i] for i in range(LOAD[1])] == words_of(data)
+
+    bench.run(processor)
+
+
+def test_right_only_where_every_bit_is():
+    """Of the data and of the CRC; nor of bytes that are all the same, as a dead flash gives."""
+    bench = Bench(load=LOAD)
+    data = sealed(bench.rng)
+    cases = [bytes(len(data)), b"\xff" * len(data)]
+    for bit in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        cases.append(bytes(changed))
+
+    async def processor(ctx):
+        for case in cases:
+            assert not any(await load(ctx, bench, case))
+            # Nor later.
+            await ctx.tick().repeat(5)
+            assert not ctx.get(bench.dut.right)
+        assert (await load(ctx, bench, data))[-1] == 1
+
+    bench.run(processor, deadline=200_000)
+
+
+def test_right_ends_with_a_reset():
+    bench = Bench(load=LOAD)
+    dut = bench.dut
+    data = sealed(bench.rng)
+
+    async def processor(ctx):
+        assert (await load(ctx, bench, data))[-1] == 1
+        await ctx.tick().repeat(50)
+        assert ctx.get(dut.right)
+        ctx.set(dut.reset, 1)
+        await ctx.tick().repeat(2)
+        assert not ctx.get(dut.right)
 
     bench.run(processor)

@@ -56,7 +56,7 @@ def write_headers(folder: Path) -> None:
 
 
 def _sources():
-    return [one for one in sorted(SOURCES.glob("*.c")) if one.name not in ("boot.c", "start.c")]
+    return [one for one in sorted(SOURCES.glob("*.c")) if one.name != "start.c"]
 
 
 def compile_standalone(
