@@ -11,6 +11,8 @@ __all__ = ["Capability", "address_bits"]
 FAMILIES = ("ice40", "generic")
 SLICE_BITS = 4  # bits of one lane's weight; wider weights take two lanes
 OPERAND_BITS = 8  # bits of the multiplier's unsigned operand
+PARAMETER_BITS = 48  # of one word of the parameter memory
+REQUANTISE_INTERVAL = 4  # cycles between two sums of the requantiser, in which it multiplies
 
 
 def address_bits(depth):
@@ -93,9 +95,21 @@ class Capability:
                 f"Activation bits must be at most {OPERAND_BITS}, not {self.activation_bits}"
             )
         parameter = self.multiplier_bits + self.bias_bits + self.factor_bits
-        if parameter > 48:
+        if parameter > PARAMETER_BITS:
             raise ValueError(
-                f"Multiplier, bias and factor bits must be at most 48, not {parameter}"
+                f"Multiplier, bias and factor bits must be at most {PARAMETER_BITS}, "
+                f"not {parameter}"
+            )
+        if self.multiplier_bits < self.activation_bits:
+            raise ValueError(
+                f"Multiplier bits must be at least the activation bits, {self.activation_bits}: a "
+                f"smaller multiplier never reaches the largest value; not {self.multiplier_bits}"
+            )
+        if self.requantise_bits <= self.dropped_bits:
+            raise ValueError(
+                f"Requantise bits must be more than {self.dropped_bits}, which the requantiser "
+                f"drops of a product with {self.multiplier_bits} multiplier bits; "
+                f"not {self.requantise_bits}"
             )
         if self.word_bits > 32:
             raise ValueError(
@@ -160,6 +174,16 @@ class Capability:
         words = self.image_bytes // 4
         first = 1 << (words.bit_length() - 1)
         return first, words - first
+
+    @property
+    def multiplier_digit(self):
+        """Bits of a multiplier that the requantiser takes in each cycle."""
+        return -(-self.multiplier_bits // REQUANTISE_INTERVAL)
+
+    @property
+    def dropped_bits(self):
+        """Lowest bits of a product that the requantiser has shifted out when it is through."""
+        return self.multiplier_digit * (REQUANTISE_INTERVAL - 1)
 
     @property
     def record_bits(self):

@@ -12,10 +12,9 @@ import numpy as np
 
 from model.count import multiplications
 
-from .capability import OPERAND_BITS, SLICE_BITS, Capability
+from .capability import OPERAND_BITS, REQUANTISE_INTERVAL, SLICE_BITS, Capability
 from .engine.drain import parameter_layout
 from .engine.layout import pack_layer
-from .engine.requantise import REQUANTISE_INTERVAL
 from .memory_map import Place, PlanError, allocate, sources
 from .soc.stream import BYTE_CYCLES
 from .timing import TURNAROUND_CYCLES, layer_timing
@@ -327,7 +326,6 @@ def _check_conv(where, layer, index, tensors, capability):
             (shortcut.maximum << layer.projection.exponent).bit_length(),
             OPERAND_BITS,
         )
-        _limit(where, "projection's exponent", layer.projection.exponent, 7)
     if layer.identity is not None:
         factor = layer.identity.factor
         reach = 2 ** (capability.factor_bits - 1)

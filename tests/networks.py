@@ -33,8 +33,9 @@ PROBES = 3  # frames that multipliers are chosen on
 class Limits:
     """What a generated network may use: the capability of the hardware that it must fit.
 
-    The multiplier is a fraction M / 2**16 with 16 <= M <= 65535; files state it as (m, s) with
-    m * 2**(16 - s) = M, in lowest terms, expanded, or as it is.
+    The multiplier is a fraction M / 2**s' of the hardware's shift s' (`requantise_bits`), with M
+    within `multiplier`; files state it as (m, s) with m * 2**(s' - s) = M, in lowest terms,
+    expanded, or as it is.
     """
 
     layers: int = 6  # convolutions, at most
@@ -51,6 +52,7 @@ class Limits:
     accumulator_bits: int = 22
     bias_bits: int = 20  # signed
     multiplier: tuple[int, int] = (16, 65535)
+    requantise_bits: int = 16
     factor: int = 2047  # identity residual, 0 to this
     negative_factors: bool = False  # and from minus this on
     scaled_weight_bits: int = 8  # weight bits + projection exponent, at most
@@ -432,7 +434,7 @@ def _requantiser(build, conv, total, kinds=REQUANTISERS):
     kind = build.pick(kinds)
     if kind == "spread":
         gain = rng.choice([0.5, 1.0, 1.0, 1.5, 3.0], len(reach))
-        wanted = gain * maximum * 2**16 / reach
+        wanted = gain * maximum * 2**limits.requantise_bits / reach
     elif kind == "random":
         wanted = np.exp2(rng.uniform(np.log2(lowest), np.log2(highest), len(reach)))
     else:
@@ -442,7 +444,7 @@ def _requantiser(build, conv, total, kinds=REQUANTISERS):
     form = build.pick(("plain", "lowest", "expanded", "mixed"))
     for index, value in enumerate(fraction):
         value = int(value)
-        twos = min((value & -value).bit_length() - 1, 15)
+        twos = min((value & -value).bit_length() - 1, limits.requantise_bits - 1)
         step = {
             "plain": 0,
             "lowest": -twos,
@@ -450,7 +452,7 @@ def _requantiser(build, conv, total, kinds=REQUANTISERS):
             "mixed": build.between(-twos, 8),
         }[form]
         multiplier[index] = value << step if step >= 0 else value >> -step
-        shift[index] = 16 + step
+        shift[index] = limits.requantise_bits + step
     return np.repeat(multiplier, run), np.repeat(shift, run)
 
 
