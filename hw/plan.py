@@ -11,6 +11,7 @@ from math import ceil
 import numpy as np
 
 from model.count import multiplications
+from model.network import Network
 
 from .capability import OPERAND_BITS, REQUANTISE_INTERVAL, SLICE_BITS, Capability
 from .engine.drain import parameter_layout
@@ -53,7 +54,7 @@ class LayerPlan:
 class Plan:
     """The compiled network. ``memory`` maps a resource to (used, available)."""
 
-    network: object
+    network: Network
     capability: Capability
     layers: tuple[LayerPlan, ...]
     cycles: int

@@ -1,4 +1,10 @@
-"""What all tests share: hypothesis without deadlines, the wheels' tools in the environment."""
+"""What all tests share: hypothesis without deadlines, the wheels' tools in the environment.
+
+And which tests are those of the host tool that need neither a simulation nor POSIX: those that
+`pytest -m host` runs, on any system.
+"""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -25,3 +31,29 @@ def tools_in_environment():
         return
     yield
     exported.__exit__(None, None, None)
+
+
+HOST = {
+    f"firmware/test_{name}.py"
+    for name in ("client", "decisivenets", "drawings", "frames", "link", "main", "pictures")
+}
+_POSIX = {"pseudo_terminal", "test_in_bash"}
+"""What a test of theirs uses, or is called, that only POSIX has."""
+
+
+def _of_host(path: Path) -> bool:
+    return path.relative_to(Path(__file__).parent).as_posix() in HOST
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `-m host` no other file is imported: some import what only POSIX has."""
+    if config.getoption("-m") == "host" and collection_path.name.startswith("test_"):
+        return True if not _of_host(collection_path) else None
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        uses = {item.function.__name__, *item.function.__code__.co_names}
+        if _of_host(item.path) and not uses & _POSIX:
+            item.add_marker("host")

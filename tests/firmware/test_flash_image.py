@@ -19,7 +19,7 @@ from hw.regmap import REGISTER_MAP, constant_words
 from model import zoo
 from model.errors import UserError
 from model.network import Conv, load, save
-from tests.networks import Limits
+from sim.networks import Limits
 from tests.sim.helpers import GENERIC, fitting, with_golden
 
 BOARD = find_board("icebreaker").capability

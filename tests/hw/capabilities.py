@@ -1,13 +1,12 @@
-"""Random capabilities, and the networks that each must compute: what generator and plan share."""
+"""Random capabilities: parameters that may clash."""
 
 from dataclasses import fields
 
 import numpy as np
 
-from hw.capability import OPERAND_BITS, Capability
-from tests.networks import Limits
+from hw.capability import Capability
 
-__all__ = ["draw_fields", "limits_of"]
+__all__ = ["draw_fields"]
 
 _USUAL = Capability(family="generic")
 
@@ -42,23 +41,3 @@ def draw_fields(rng: np.random.Generator) -> dict:
         for name, values in _CHOICES.items()
     }
     return drawn
-
-
-def limits_of(capability: Capability) -> Limits:
-    """What networks may use on `capability`, so that most of them fit."""
-    pixels = min(12, 2**capability.size_bits, max(4, int((capability.image_bytes // 3) ** 0.5)))
-    return Limits(
-        layers=min(4, capability.layer_entries - 1),
-        max_pixels=pixels,
-        channels=min(24, capability.parameter_words // 4),
-        classes=min(12, capability.logit_words, capability.parameter_words // 4),
-        activation_bits=capability.activation_bits,
-        winner_bits=min(4, capability.winner_bits),
-        accumulator_bits=capability.accumulator_bits,
-        bias_bits=capability.bias_bits,
-        multiplier=(2**capability.activation_bits - 1, 2**capability.multiplier_bits - 1),
-        requantise_bits=capability.requantise_bits,
-        factor=2 ** (capability.factor_bits - 1) - 1,
-        negative_factors=True,
-        scaled_weight_bits=OPERAND_BITS,
-    )

@@ -16,9 +16,9 @@ from model.nearest_mean import learn
 from model.network import Classifier, load
 from sim.compare import compare
 from sim.model import compile_model
+from sim.networks import images_for, random_network
 from sim.run import Job, simulate
 from sim.verify import expect
-from tests.networks import images_for, random_network
 from tests.sim.helpers import GENERIC
 
 BOARD = find_board("icebreaker").capability

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from hw.capability import Capability
+from sim.conformance import limits_of
 from sim.model import compile_model
 from sim.verify import verify_all
-from tests.hw.capabilities import draw_fields, limits_of
+from tests.hw.capabilities import draw_fields
 from tests.sim.helpers import fitting, stimulus
 
 _NETWORKS = 6

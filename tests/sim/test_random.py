@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from hw.plan import PlanError, make_plan
 from model.network import load
+from sim.networks import Limits
 from sim.verify import golden, verify, verify_all
 from tests import independent_writer
-from tests.networks import Limits, networks
+from tests.networks import networks
 from tests.sim.helpers import (
     BOARD_LIMITS,
     GENERIC,

@@ -6,7 +6,7 @@ from math import ceil
 from hw.capability import SLICE_BITS, Capability
 from hw.engine.layout import INITIAL
 from hw.plan import PlanError, make_plan
-from tests.networks import Limits, random_network
+from sim.networks import Limits, random_network
 
 CAPABILITY = Capability(
     family="generic", winner_bits=4, weight_words=4096, activation_words=1024,

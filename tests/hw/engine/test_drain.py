@@ -8,9 +8,9 @@ import pytest
 
 from hw.engine.drain import DRAIN_LATENCY, Drain
 from model import oracle
+from sim.networks import images_for
 from tests.hw.bus.helpers import seeded, simulate
 from tests.hw.engine.helpers import CAPABILITY, load_fields, plans
-from tests.networks import images_for
 
 MASK48 = (1 << 48) - 1
 

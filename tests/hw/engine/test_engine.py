@@ -12,7 +12,7 @@ from hw.engine.interface import MEMORY_LATENCY, Region
 from hw.plan import PlanError, make_plan
 from hw.soc.stream import BYTE_CYCLES
 from model import oracle
-from tests.networks import images_for, random_network
+from sim.networks import images_for, random_network
 
 CAPABILITY = Capability(family="generic", winner_bits=4, activation_words=4096)
 LOADED = {"weights": Region.WEIGHTS, "parameters": Region.PARAMETERS, "layers": Region.LAYERS}
