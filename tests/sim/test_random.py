@@ -60,6 +60,8 @@ def test_large_networks(large_model, tmp_path):
     assert any(layer.group_size > LARGE.lanes for layer in layers)
     assert any(layer.identity and layer.identity.factor.min() < 0 for layer in layers)
     assert max(network.classifier.channels for _, network in found) > 50
+    # The device's own counter is read after the last one: more than 19 bits.
+    assert make_plan(found[-1][1], LARGE).cycles > 2**19
     check(large_model, found, tmp_path, frames=2)
 
 

@@ -106,6 +106,30 @@ def test_reset_in_mid_frame(share):
     bench.run(testbench, reset=reset)
 
 
+def test_weights_are_not_written_while_a_frame_runs():
+    """They are dropped, not only kept from the frame: the next one finds what was loaded."""
+    bench = Bench(2)
+    host, expected = bench.host, bench.expected.logits[0].tolist()
+
+    async def testbench(ctx):
+        words = bench.plan.images()["weights"]
+        await bench.start(ctx)
+        await bench.write(ctx, Region.WEIGHTS, ~words)
+        assert ctx.get(host.busy)  # all of them came while it ran
+        await bench.idle(ctx)
+        assert await bench.logits(ctx) == expected
+        await bench.start(ctx)
+        await bench.idle(ctx)
+        assert await bench.logits(ctx) == expected
+        # The same words, while it is idle.
+        await bench.write(ctx, Region.WEIGHTS, ~words)
+        await bench.start(ctx)
+        await bench.idle(ctx)
+        assert await bench.logits(ctx) != expected
+
+    bench.run(testbench)
+
+
 def _tells_images_apart(seed):
     """Whether a random network fits, its first layer alone reads the image, which takes it a
     while, there is time for another one behind it, and its logits tell images apart."""

@@ -138,6 +138,7 @@ def test_stop_after(last):
             await ctx.tick().until(dut.done)
             assert ctx.get(dut.cycles) == bench.frame_cycles(last + 1)
             assert ctx.get(dut.layer_index) == last
+            assert ctx.get(dut.frames) == 1  # since the start
 
     bench.run(run)
     assert [index for _, index in bench.starts] == 2 * list(range(last + 1))
