@@ -26,7 +26,7 @@ from firmware.layout import (
 from firmware.protocol import LABEL_BYTES, MAX_LEARNED
 from hw.bus.registers import version_text
 from hw.capability import Capability
-from hw.engine.layout import ENTRY_WORDS as LAYER_WORDS
+from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
 from hw.regmap import REGISTER_MAP, capability_words
 from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES
 from hw.soc.stream import COUNT_BITS

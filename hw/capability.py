@@ -14,6 +14,15 @@ OPERAND_BITS = 8  # bits of the multiplier's unsigned operand
 PARAMETER_BITS = 48  # of one word of the parameter memory
 REQUANTISE_INTERVAL = 4  # cycles between two sums of the requantiser, in which it multiplies
 
+#: What a word of the layer table has room for (`hw.layer_entry`), and the multiplier.
+_LIMITS = {
+    "lanes": 64,
+    "size_bits": 7,
+    "winner_bits": 7,
+    "parameter_words": 65536,
+    "activation_bits": OPERAND_BITS,
+}
+
 
 def address_bits(depth):
     """Bits that address `depth` entries (at least 1)."""
@@ -86,14 +95,14 @@ class Capability:
             raise ValueError(f"Lanes must be a multiple of 8, not {self.lanes}")
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"Lanes must be a power of two, not {self.lanes}")
+        for name, most in _LIMITS.items():
+            value = getattr(self, name)
+            if value > most:
+                raise ValueError(f"{_words(name)} must be at most {most}, not {value}")
         for name in ("records_per_word", "logit_words"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"{_words(name)} must be a power of two, not {value}")
-        if self.activation_bits > OPERAND_BITS:
-            raise ValueError(
-                f"Activation bits must be at most {OPERAND_BITS}, not {self.activation_bits}"
-            )
         parameter = self.multiplier_bits + self.bias_bits + self.factor_bits
         if parameter > PARAMETER_BITS:
             raise ValueError(
@@ -135,12 +144,6 @@ class Capability:
             )
         if self.record_address_bits > 16 or self.weight_address_bits > 16:
             raise ValueError("Memories must be addressed by 16 bits at most")
-        from .engine.layout import table_fields  # which imports this module
-
-        for fields_ in table_fields(self):
-            if sum(shape.width for _, shape in fields_) > 16:
-                names = ", ".join(_words(name).lower() for name, _ in fields_)
-                raise ValueError(f"Layer table words hold 16 bits; {names} need more together")
 
     @property
     def blocks(self):

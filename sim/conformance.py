@@ -10,12 +10,13 @@ plan fits. A capability too small for a feature leaves it out, and `Coverage.mis
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hw.capability import OPERAND_BITS, Capability
+from hw.layer_entry import LayerEntry, entry_shapes
 from hw.plan import Plan, PlanError, make_plan
 from model.network import Network
 
@@ -329,9 +330,9 @@ def _any_factor(network: Network, sign: int) -> bool:
     )
 
 
-def _layers(test: Callable[[dict], bool]) -> Callable[[Plan], bool]:
+def _layers(test: Callable[[LayerEntry], int]) -> Callable[[Plan], bool]:
     """A feature that a layer's entry shows."""
-    return lambda plan: any(test(layer.fields) for layer in plan.layers)
+    return lambda plan: any(test(layer.entry) for layer in plan.layers)
 
 
 def _in_bank(kind: str, bank: int) -> Callable[[Plan], bool]:
@@ -340,51 +341,57 @@ def _in_bank(kind: str, bank: int) -> Callable[[Plan], bool]:
     def test(plan: Plan) -> bool:
         first = 1 << plan.capability.bank_bits + plan.capability.sub_bits
         return any(
-            layer.fields[kind]
-            and not layer.fields.get(f"{kind}_image")
-            and (layer.fields[f"{kind}_source"] >= first) == bool(bank)
+            getattr(layer.entry, kind)
+            and not getattr(layer.entry, f"{kind}_image", 0)
+            and (getattr(layer.entry, f"{kind}_source") >= first) == bool(bank)
             for layer in plan.layers
         )
 
     return test
 
 
+def _largest(name: str) -> Callable[[Plan], bool]:
+    """A feature: the largest value that a field of the layer table holds."""
+    return lambda plan: any(
+        getattr(layer.entry, name) == entry_shapes(plan.capability)[name].most
+        for layer in plan.layers
+    )
+
+
 FEATURES: dict[str, Callable[[Plan], bool]] = {
-    "order before": _layers(lambda f: f["before"] and not f["classifier"]),
-    "order after": _layers(lambda f: not f["before"]),
-    "binary layer": _layers(lambda f: f["binary"]),
-    "weights of two slices": _layers(lambda f: f["wide"]),
-    "identity residual": _layers(lambda f: f["identity"]),
+    "order before": _layers(lambda one: one.before and not one.classifier),
+    "order after": _layers(lambda one: not one.before),
+    "binary layer": _layers(lambda one: one.binary),
+    "weights of two slices": _layers(lambda one: one.wide),
+    "identity residual in bank 0": _in_bank("identity", 0),
+    "identity residual in bank 1": _in_bank("identity", 1),
     "identity residual of another group size": _layers(
-        lambda f: f["identity"] and f["identity_group"] != f["output_group"]
+        lambda one: one.identity and one.identity_group != one.output_group
     ),
     "negative residual factor": lambda plan: _any_factor(plan.network, -1),
     "positive residual factor": lambda plan: _any_factor(plan.network, 1),
-    "projection": _layers(lambda f: f["projection"]),
-    "projection of the image": _layers(lambda f: f["projection_image"]),
-    "projection of largest exponent": _layers(lambda f: f["exponent"] == OPERAND_BITS - 1),
-    "stride of 3 and more": _layers(lambda f: f["stride"] >= 2),
-    "largest stride": _layers(lambda f: f["stride"] == 15),
+    "projection in bank 0": _in_bank("projection", 0),
+    "projection in bank 1": _in_bank("projection", 1),
+    "projection of the image": _layers(lambda one: one.projection_image),
+    "projection of largest exponent": _largest("exponent"),
+    "stride of 3 and more": _layers(lambda one: one.stride >= 3),
+    "largest stride": _largest("stride"),
     "asymmetric padding": lambda plan: any(
         layer.padding[0] != layer.padding[1] or layer.padding[2] != layer.padding[3]
         for layer in plan.network.convs
     ),
-    "group of no power of two": _layers(lambda f: f["group"] & (f["group"] - 1)),
-    "group of one map": _layers(lambda f: f["group"] == 1 and not f["image"]),
+    "group of no power of two": _layers(lambda one: one.group & (one.group - 1)),
+    "group of one map": _layers(lambda one: one.group == 1 and not one.image),
     "largest group": lambda plan: any(
         layer.group_size == plan.capability.largest_group for layer in plan.network.convs
     ),
     "highest image, with padding": lambda plan: _reaches_the_edge(plan, "y", "height"),
     "widest image, with padding": lambda plan: _reaches_the_edge(plan, "x", "width"),
-    "several tiles": _layers(lambda f: f["tiles"] > 0),
-    "tile of one lane": _layers(lambda f: f["tile_lanes"] == 0),
+    "several tiles": _layers(lambda one: one.tiles > 1),
+    "tile of one lane": _layers(lambda one: one.tile_lanes == 1),
     "full tile, a value a lane": _layers(
-        lambda f: f["lane_cycles"] == 3 and f["drain_cycles"] == f["last_drain_cycles"]
+        lambda one: one.lane_cycles == 4 and one.drain_cycles == one.last_drain_cycles
     ),
-    "identity residual in bank 0": _in_bank("identity", 0),
-    "identity residual in bank 1": _in_bank("identity", 1),
-    "projection in bank 0": _in_bank("projection", 0),
-    "projection in bank 1": _in_bank("projection", 1),
     "64 classes and more": lambda plan: len(plan.network.classes) >= 64,
     "whole layer table": lambda plan: len(plan.layers) == plan.capability.layer_entries,
 }
@@ -393,9 +400,10 @@ FEATURES: dict[str, Callable[[Plan], bool]] = {
 
 def _reaches_the_edge(plan: Plan, axis: str, extent: str) -> bool:
     """Whether taps lie before an image of the largest size: coordinates that need their sign."""
-    largest = 2**plan.capability.size_bits - 1
+    most = entry_shapes(plan.capability)[f"input_{extent}"].most
     return any(
-        layer.fields[f"input_{extent}"] == largest and layer.fields[f"start_{axis}"] < 0
+        getattr(layer.entry, f"input_{extent}") == most
+        and getattr(layer.entry, f"start_{axis}") < 0
         for layer in plan.layers
     )
 
@@ -417,11 +425,11 @@ def coverage(plans: Iterable[Plan]) -> Coverage:
     return Coverage(
         features=tuple(found),
         missing=tuple(name for name in FEATURES if name not in found),
-        fields=_ranges([layer.fields for plan in plans for layer in plan.layers]),
+        fields=_ranges([asdict(layer.entry) for plan in plans for layer in plan.layers]),
     )
 
 
-def _ranges(entries: Sequence[dict]) -> dict[str, tuple[int, int]]:
+def _ranges(entries: Sequence[dict[str, int]]) -> dict[str, tuple[int, int]]:
     return {
         name: (min(one[name] for one in entries), max(one[name] for one in entries))
         for name in (entries[0] if entries else {})

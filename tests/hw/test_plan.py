@@ -120,7 +120,7 @@ def test_budgets(made, larger, text, smaller):
 def test_image_cycles():
     """Lines of the image are free one after the other; 16 of its bytes take the DMA 144 cycles."""
     plan = make_plan(network(conv()), SMALL)
-    lines = layer_timing(plan.layers[0].fields).lines
+    lines = layer_timing(plan.layers[0].entry).lines
     assert len(lines) == 8 and list(lines) == sorted(lines)
     # Line 0 is read for output lines 0 and 1, line 7 for 6 and 7.
     last = [lines[min(line + 1, 7)] for line in range(8)]
@@ -304,7 +304,7 @@ EDGES = {
         lambda n: network(
             point(channels=n, group_size=8), point("b", 1, n), shape=(1, 1, 1)
         ),
-        1024, 8, "Layer 1 (b): number of input channels",
+        2040, 8, "Layer 1 (b): number of input channels",
     ),
     "tiles": (
         lambda n: network(
@@ -356,7 +356,7 @@ def test_the_most_and_one_more(name):
 
 def test_projection_from_further_back():
     """Its own groups and channels are limited where the convolution's are few."""
-    for channels, group_size, what in ((264, 1, "groups"), (1032, 8, "channels")):
+    for channels, group_size, what in ((264, 1, "groups"), (2048, 8, "channels")):
         projection = Projection(
             source=1, stride=1, exponent=0, weights=np.ones((8, channels), np.int64)
         )
@@ -367,7 +367,7 @@ def test_projection_from_further_back():
             shape=(1, 1, 1),
         )
         text = refused(made, MORE_CHANNELS)
-        most = {"groups": 256, "channels": 1024}[what]
+        most = {"groups": 256, "channels": 2047}[what]
         assert text == (
             f"Layer 2 (c): projection's number of input {what} is {channels}, this hardware does "
             f"at most {most}"
@@ -456,11 +456,12 @@ def test_classifier_elsewhere():
     for plan in plans(6, 2300):
         network, capability = plan.network, plan.capability
         moved = make_plan(network, capability, ClassifierPlace(weights=5, parameters=3))
-        before, after = plan.layers[-1].fields, moved.layers[-1].fields
-        changed = {"weights": before["weights"] + 5, "parameters": before["parameters"] + 3}
-        assert after == before | changed
-        assert [layer.fields for layer in moved.layers[:-1]] == [
-            layer.fields for layer in plan.layers[:-1]
+        before, after = plan.layers[-1].entry, moved.layers[-1].entry
+        assert after == replace(
+            before, weights=before.weights + 5, parameters=before.parameters + 3
+        )
+        assert [layer.entry for layer in moved.layers[:-1]] == [
+            layer.entry for layer in plan.layers[:-1]
         ]
         assert moved.layers[-1].weight_words == plan.layers[-1].weight_words
         assert moved.memory["weights"][0] == plan.memory["weights"][0] + 5
@@ -469,7 +470,7 @@ def test_classifier_elsewhere():
             ("weights", 5 * capability.bus_words_per_weight_word),
             ("parameters", 6),
         ):
-            first = before[name] * gap // {"weights": 5, "parameters": 3}[name]
+            first = getattr(before, name) * gap // {"weights": 5, "parameters": 3}[name]
             old, new = getattr(plan, name), getattr(moved, name)
             assert (new[:first] == old[:first]).all()
             assert (new[first : first + gap] == 0).all()
@@ -489,8 +490,8 @@ def test_overlapping_tiles():
     whole = make_plan(made, capability)
     plan = make_plan(made, capability, ClassifierPlace(tile_step=2))
     assert whole.layers[-1].weight_words == 24 and plan.layers[-1].weight_words == 12
-    assert plan.layers[-1].fields == whole.layers[-1].fields | {"tile_step": 2}
-    first = 2 * plan.layers[-1].fields["weights"]
+    assert plan.layers[-1].entry == replace(whole.layers[-1].entry, tile_step=2)
+    first = 2 * plan.layers[-1].entry.weights
     tiles = [plan.weights[first + 4 * tile :][:16] for tile in range(3)]
     assert (np.concatenate(tiles) == whole.weights[first:]).all()
     rows[20, 3] += 1

@@ -9,70 +9,69 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hw.layer_entry import LayerEntry
 from hw.plan import make_plan
 from hw.timing import TURNAROUND_CYCLES, layer_timing
 from tests.hw.engine.helpers import CAPABILITY, plans
 
 #: One output pixel, one tap of one group, one output channel.
-ONE = {
-    "kernel_height": 0, "kernel_width": 0, "start_y": 0, "start_x": 0, "last_y": 0, "last_x": 0,
-    "input_height": 0, "input_width": 0, "stride": 0, "tiles": 0, "tile_lanes": 0,
-    "lane_cycles": 0, "drain_cycles": 15, "last_drain_cycles": 1, "groups": 0, "projection": 0,
-    "projection_groups": 0,
+ONE = LayerEntry(
+    image=0, before=1, binary=0, wide=0, classifier=0, final=0, kernel_height=1, kernel_width=1,
+    input_height=1, input_width=1, start_y=0, start_x=0, last_y=0, last_x=0, stride=1, tiles=1,
+    tile_lanes=1, lane_cycles=1, maximum=15, drain_cycles=16, last_drain_cycles=2,
+    kernel_x_step=1, kernel_return=0, line_return=0, groups=1, group=1, weights=0, weight_step=1,
+    tile_step=0, output_group=1, parameters=0, source=0, output=0,
+)  # fmt: skip
+
+ALONE_IN_PADDING = {
+    "kernel_height": 3, "kernel_width": 3, "start_y": -1, "start_x": -1, "last_y": -1, "last_x": -1,
 }  # fmt: skip
 
-#: What differs from `ONE`; cycle of the last issue of each line; cycle of the end.
+#: What differs from `ONE`; cycles of the first issue, of the last issue of each line, of the end.
 #: The first tap is visited in cycle 3, popped in 4, its first group issued in 5. From a window's
 #: last issue to the write of a one-lane window's word: 18 cycles, and 1 for each lane more.
 COUNTED = {
-    "one of everything": ({}, (5,), 23),
+    "one of everything": ({}, 5, (5,), 23),
     # Eight groups are issued in 5 to 12.
-    "groups": ({"groups": 7}, (12,), 30),
+    "groups": ({"groups": 8}, 5, (12,), 30),
     # Visits 3, 5, ..., 19; the last one is issued two cycles later.
     "nine taps": (
-        {"kernel_height": 2, "kernel_width": 2, "input_height": 2, "input_width": 2}, (21,), 39,
+        {"kernel_height": 3, "kernel_width": 3, "input_height": 3, "input_width": 3}, 5, (21,), 39,
     ),
     # Only the fifth of nine taps is inside: visited in 3 + 4 * 2 = 11.
-    "padding": (
-        {"kernel_height": 2, "kernel_width": 2, "start_y": -1, "start_x": -1, "last_y": -1,
-         "last_x": -1}, (13,), 31,
-    ),
+    "padding": (ALONE_IN_PADDING, 13, (13,), 31),
     # The generator waits for the walker: issues 5 to 14, 15 to 24, 25 to 34.
-    "long taps": ({"kernel_width": 2, "input_width": 2, "groups": 9}, (34,), 52),
+    "long taps": ({"kernel_width": 3, "input_width": 3, "groups": 10}, 5, (34,), 52),
     # The shortcut's tap comes a cycle after the kernel's; its four groups are issued in 6 to 9.
-    "projection": ({"projection": 1, "projection_groups": 3}, (9,), 27),
+    "projection": ({"projection": 1, "projection_groups": 4}, 5, (9,), 27),
     # Padding and a shortcut: eight cycles for the four taps behind the one inside, and one.
-    "padding, projection": (
-        {"kernel_height": 2, "kernel_width": 2, "start_y": -1, "start_x": -1, "last_y": -1,
-         "last_x": -1, "projection": 1}, (22,), 40,
-    ),
+    "padding, projection": (ALONE_IN_PADDING | {"projection": 1}, 13, (22,), 40),
     # The second pixel's tap is visited three cycles after the first one's.
-    "two pixels": ({"last_x": 1, "input_width": 1}, (8,), 26),
+    "two pixels": ({"last_x": 1, "input_width": 2}, 5, (8,), 26),
     # With a stride of 3 two cycles more.
-    "stride": ({"last_x": 3, "input_width": 3, "stride": 2}, (10,), 28),
+    "stride": ({"last_x": 3, "input_width": 4, "stride": 3}, 5, (10,), 28),
     # From line to line the stride costs nothing.
-    "two lines": ({"last_y": 3, "input_height": 3, "stride": 2}, (5, 8), 26),
+    "two lines": ({"last_y": 3, "input_height": 4, "stride": 3}, 5, (5, 8), 26),
     # Sixteen lanes: the second window's last issue waits until 5 + 16; 15 lanes more are written.
     "drain": (
-        {"last_x": 1, "input_width": 1, "tile_lanes": 15, "last_drain_cycles": 15}, (21,), 54,
+        {"last_x": 1, "input_width": 2, "tile_lanes": 16, "last_drain_cycles": 16}, 5, (21,), 54,
     ),
     # 64 groups hide the drain: issues 5 to 68 and 69 to 132.
     "hidden drain": (
-        {"last_x": 1, "input_width": 1, "tile_lanes": 15, "last_drain_cycles": 15, "groups": 63},
-        (132,), 165,
+        {"last_x": 1, "input_width": 2, "tile_lanes": 16, "last_drain_cycles": 16, "groups": 64},
+        5, (132,), 165,
     ),
     # A full tile before the last one, of one lane: that waits for the sixteen.
-    "tiles": ({"tiles": 1}, (21,), 39),
+    "tiles": ({"tiles": 2}, 5, (21,), 39),
     # Eight lanes, four cycles each.
-    "slow lanes": ({"tile_lanes": 7, "lane_cycles": 3, "last_drain_cycles": 31}, (5,), 51),
+    "slow lanes": ({"tile_lanes": 8, "lane_cycles": 4, "last_drain_cycles": 32}, 5, (5,), 51),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_counted_by_hand(name):
-    changes, lines, end = COUNTED[name]
-    timing = layer_timing(ONE | changes)
-    first = 13 if "padding" in name else 5
+    changes, first, lines, end = COUNTED[name]
+    timing = layer_timing(replace(ONE, **changes))
     assert (timing.first_issue, timing.lines, timing.end) == (first, lines, end)
 
 
@@ -83,7 +82,7 @@ def test_turnaround():
 
 def test_frame_is_the_sum_of_its_layers():
     for plan in plans(20, 1000):
-        timings = [layer_timing(layer.fields) for layer in plan.layers]
+        timings = [layer_timing(layer.entry) for layer in plan.layers]
         assert plan.cycles == sum(TURNAROUND_CYCLES + timing.end for timing in timings)
         # From first issue to first issue, all around: the same.
         assert plan.cycles == sum(layer.cycles for layer in plan.layers)

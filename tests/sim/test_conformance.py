@@ -9,9 +9,9 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 
 from hw.boards import find_board
-from hw.capability import OPERAND_BITS, Capability
+from hw.capability import Capability
 from hw.engine import drain
-from hw.engine.layout import table_fields
+from hw.layer_entry import entry_shapes
 from hw.plan import make_plan
 from sim.conformance import FEATURES, conformance_set, coverage, verify_conformance
 from sim.model import compile_model
@@ -32,28 +32,23 @@ def test_every_feature_is_covered(capability):
 def test_fields_at_their_limits():
     """Every field of the layer table that no memory of the board limits goes from end to end."""
     found = coverage(make_plan(network, BOARD) for network in conformance_set(BOARD)).fields
-    assert set(found) == {name for word in table_fields(BOARD) for name, _ in word}
-    switches = (
+    shapes = entry_shapes(BOARD)
+    assert list(found) == list(shapes)
+    whole = (
         "image", "projection", "projection_image", "identity", "before", "binary", "wide",
-        "classifier", "final",
+        "classifier", "final", "exponent", "kernel_height", "kernel_width", "input_height",
+        "input_width", "stride", "tile_lanes", "lane_cycles", "groups", "projection_groups",
     )  # fmt: skip
-    for name in switches:
-        assert found[name] == (0, 1), name
-    sizes = ("kernel_height", "kernel_width", "input_height", "input_width")
-    for name in sizes:
-        assert found[name] == (0, 2**BOARD.size_bits - 1), name
-    assert found["start_y"] == found["start_x"] == (-(2**BOARD.size_bits) + 1, 0)
-    assert found["exponent"] == (0, OPERAND_BITS - 1)
-    assert found["stride"] == (0, 15)
-    assert found["tile_lanes"] == (0, BOARD.lanes - 1)
-    assert found["lane_cycles"] == (0, 3)
-    assert found["last_drain_cycles"][1] == found["drain_cycles"][1] == 4 * BOARD.lanes - 1
-    assert found["maximum"] == (1, 2**BOARD.activation_bits - 1)
-    assert found["groups"] == found["projection_groups"] == (0, 255)
+    for name in whole:
+        assert found[name] == (shapes[name].least, shapes[name].most), name
+    # A kernel has one tap inside at least.
+    assert found["start_y"][0] == found["start_x"][0] == shapes["start_y"].least + 1
+    assert found["last_drain_cycles"][1] == found["drain_cycles"][1] == 4 * BOARD.lanes
+    assert found["maximum"] == (1, shapes["maximum"].most)
     assert found["group"] == (1, BOARD.largest_group)
-    assert found["output_group"] == (0, BOARD.logit_words - 1)
+    assert found["output_group"] == (1, BOARD.logit_words)
     # 504 channels of two slices: 63 tiles of eight.
-    assert found["tiles"] == (0, 62)
+    assert found["tiles"] == (1, 63)
     # The last eighth of the weights, the upper half of the records, the last parameters.
     assert found["weights"][1] > BOARD.weight_words * 7 / 8
     assert found["output"][1] >= BOARD.bank_words * BOARD.records_per_word
