@@ -69,7 +69,7 @@ def measure_frames(board, network, count, progress):
 
 def measure_random(count, progress):
     """Random networks, all on one model; a dict of how many, and how many records."""
-    from tests.networks import images_for, random_network  # the drawing is the tests' own
+    from sim.networks import images_for, random_network
 
     model = compile_model(LARGE, progress=progress)
     found, seed, records = 0, 0, 0

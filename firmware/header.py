@@ -14,7 +14,7 @@ from hw.boards import BOARDS, find_board
 from hw.bus.export import to_c
 from hw.capability import Capability
 from hw.device import ADDRESS_WIDTH
-from hw.engine.layout import ENTRY_WORDS as LAYER_WORDS
+from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
 from hw.regmap import REGISTER_MAP
 from hw.soc.memory import FLASH_BASE, processor_memory
 from hw.soc.stream import COUNT_BITS, CRC_RESIDUE

@@ -52,7 +52,7 @@ MAGIC = 0x464E_5344
 FORMAT_VERSION = 2
 """Of everything that this module says, but for the slots' content. Under every number the directory
 begins with magic, version and its bytes, and ends with their CRC-32. 2: a copy of the firmware is
-all code, of a fixed length, and checked by the hardware; in 1 it began with a program that did so."""
+all code, of a fixed length, checked by the hardware; in 1 it began with a program that did so."""
 
 LEARNED_VERSION = 1
 """Of a slot's layout, and of what features and sums mean."""

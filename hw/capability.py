@@ -11,6 +11,17 @@ __all__ = ["Capability", "address_bits"]
 FAMILIES = ("ice40", "generic")
 SLICE_BITS = 4  # bits of one lane's weight; wider weights take two lanes
 OPERAND_BITS = 8  # bits of the multiplier's unsigned operand
+PARAMETER_BITS = 48  # of one word of the parameter memory
+REQUANTISE_INTERVAL = 4  # cycles between two sums of the requantiser, in which it multiplies
+
+#: What a word of the layer table has room for (`hw.layer_entry`), and the multiplier.
+_LIMITS = {
+    "lanes": 64,
+    "size_bits": 7,
+    "winner_bits": 7,
+    "parameter_words": 65536,
+    "activation_bits": OPERAND_BITS,
+}
 
 
 def address_bits(depth):
@@ -84,18 +95,30 @@ class Capability:
             raise ValueError(f"Lanes must be a multiple of 8, not {self.lanes}")
         if self.lanes & (self.lanes - 1):
             raise ValueError(f"Lanes must be a power of two, not {self.lanes}")
+        for name, most in _LIMITS.items():
+            value = getattr(self, name)
+            if value > most:
+                raise ValueError(f"{_words(name)} must be at most {most}, not {value}")
         for name in ("records_per_word", "logit_words"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"{_words(name)} must be a power of two, not {value}")
-        if self.activation_bits > OPERAND_BITS:
-            raise ValueError(
-                f"Activation bits must be at most {OPERAND_BITS}, not {self.activation_bits}"
-            )
         parameter = self.multiplier_bits + self.bias_bits + self.factor_bits
-        if parameter > 48:
+        if parameter > PARAMETER_BITS:
             raise ValueError(
-                f"Multiplier, bias and factor bits must be at most 48, not {parameter}"
+                f"Multiplier, bias and factor bits must be at most {PARAMETER_BITS}, "
+                f"not {parameter}"
+            )
+        if self.multiplier_bits < self.activation_bits:
+            raise ValueError(
+                f"Multiplier bits must be at least the activation bits, {self.activation_bits}: a "
+                f"smaller multiplier never reaches the largest value; not {self.multiplier_bits}"
+            )
+        if self.requantise_bits <= self.dropped_bits:
+            raise ValueError(
+                f"Requantise bits must be more than {self.dropped_bits}, which the requantiser "
+                f"drops of a product with {self.multiplier_bits} multiplier bits; "
+                f"not {self.requantise_bits}"
             )
         if self.word_bits > 32:
             raise ValueError(
@@ -121,12 +144,6 @@ class Capability:
             )
         if self.record_address_bits > 16 or self.weight_address_bits > 16:
             raise ValueError("Memories must be addressed by 16 bits at most")
-        from .engine.layout import table_fields  # which imports this module
-
-        for fields_ in table_fields(self):
-            if sum(shape.width for _, shape in fields_) > 16:
-                names = ", ".join(_words(name).lower() for name, _ in fields_)
-                raise ValueError(f"Layer table words hold 16 bits; {names} need more together")
 
     @property
     def blocks(self):
@@ -160,6 +177,16 @@ class Capability:
         words = self.image_bytes // 4
         first = 1 << (words.bit_length() - 1)
         return first, words - first
+
+    @property
+    def multiplier_digit(self):
+        """Bits of a multiplier that the requantiser takes in each cycle."""
+        return -(-self.multiplier_bits // REQUANTISE_INTERVAL)
+
+    @property
+    def dropped_bits(self):
+        """Lowest bits of a product that the requantiser has shifted out when it is through."""
+        return self.multiplier_digit * (REQUANTISE_INTERVAL - 1)
 
     @property
     def record_bits(self):

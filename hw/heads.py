@@ -26,7 +26,7 @@ import numpy as np
 from model.network import Classifier, Network
 
 from .capability import SLICE_BITS, Capability
-from .engine.layout import ENTRY_WORDS
+from .layer_entry import ENTRY_WORDS
 from .plan import ClassifierPlace, Plan, PlanError, make_plan
 from .regmap import REGISTER_MAP
 from .soc.stream import AHEAD_CYCLES
@@ -175,18 +175,20 @@ class DevicePlan:
         )
 
     def _entry(self, head):
-        return self.plans[head].layers[self.classifier_layer].fields
+        return self.plans[head].layers[self.classifier_layer].entry
 
     def _address(self, window, field, words):
         if Head.LEARNED not in self.plans:
             return 0
-        return REGISTER_MAP.window(window).base + 4 * words * self._entry(Head.LEARNED)[field]
+        return REGISTER_MAP.window(window).base + 4 * words * getattr(
+            self._entry(Head.LEARNED), field
+        )
 
     def _place_of_learned(self):
         own, learned = self._entry(Head.CLASSES), self._entry(Head.LEARNED)
         return ClassifierPlace(
-            weights=learned["weights"] - own["weights"],
-            parameters=learned["parameters"] - own["parameters"],
+            weights=learned.weights - own.weights,
+            parameters=learned.parameters - own.parameters,
         )
 
 
@@ -311,7 +313,7 @@ def _all_heads(images):
 def _merged(words, plan, kind):
     """`words` with those of the plan's classifier, in their place."""
     each = {"weights": plan.capability.bus_words_per_weight_word, "parameters": 2}[kind]
-    first = plan.layers[-1].fields[kind] * each
+    first = getattr(plan.layers[-1].entry, kind) * each
     own = getattr(plan, kind)[first:]
     merged = words.copy()
     merged[first : first + len(own)] = own

@@ -5,17 +5,17 @@ parameters (what a host loads) -> predicted cycles (``hw.timing``). Cheap, and a
 know before synthesis.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 import numpy as np
 
 from model.count import multiplications
+from model.network import Network
 
-from .capability import OPERAND_BITS, SLICE_BITS, Capability
+from .capability import OPERAND_BITS, REQUANTISE_INTERVAL, SLICE_BITS, Capability
 from .engine.drain import parameter_layout
-from .engine.layout import pack_layer
-from .engine.requantise import REQUANTISE_INTERVAL
+from .layer_entry import LayerEntry, entry_shapes
 from .memory_map import Place, PlanError, allocate, sources
 from .soc.stream import BYTE_CYCLES
 from .timing import TURNAROUND_CYCLES, layer_timing
@@ -47,14 +47,14 @@ class LayerPlan:
     weight_words: int
     activation_words: int
     place: Place
-    fields: dict
+    entry: LayerEntry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """The compiled network. ``memory`` maps a resource to (used, available)."""
 
-    network: object
+    network: Network
     capability: Capability
     layers: tuple[LayerPlan, ...]
     cycles: int
@@ -75,12 +75,12 @@ class Plan:
         A line of the image is free when the last line of output pixels that reads it is done.
         """
         later = self.network.layers[1:]
-        fields = self.layers[0].fields
-        if fields["projection_image"] or not later or any(0 in sources(layer) for layer in later):
+        entry = self.layers[0].entry
+        if entry.projection_image or not later or any(0 in sources(layer) for layer in later):
             return None
         height, width, channels = self.network.input_shape
-        lines = layer_timing(fields).lines
-        begins = range(fields["start_y"], fields["last_y"] + 1, fields["stride"] + 1)
+        lines = layer_timing(entry).lines
+        begins = range(entry.start_y, entry.last_y + 1, entry.stride)
         cycles = 0
         for line in range(height):
             last = max((y for y, begin in enumerate(begins) if begin <= line), default=None)
@@ -159,10 +159,8 @@ def make_plan(network, capability, classifier=None):
             parameter_words += classifier.parameters
             step = classifier.tile_step
             block = _overlapped(block, tensors[layer.source].channels, step)
-        fields = _fields(network, index, places, capability, weight_words, parameter_words)
-        if step is not None:
-            fields["tile_step"] = step
-        entries.append(fields)
+        entry = _entry(network, index, places, capability, weight_words, parameter_words)
+        entries.append(entry if step is None else replace(entry, tile_step=step))
         counts.append(len(block))
         weights.append(block)
         weight_words += len(block)
@@ -183,11 +181,11 @@ def make_plan(network, capability, classifier=None):
         "fewer channels or layers",
     )
 
-    timings = [layer_timing(fields) for fields in entries]
+    timings = [layer_timing(entry) for entry in entries]
     total = sum(TURNAROUND_CYCLES + timing.end for timing in timings)
     layers = []
     logits = Place(1, capability.bank_words - capability.logit_words, len(network.classes))
-    for index, (layer, fields, timing) in enumerate(
+    for index, (layer, entry, timing) in enumerate(
         zip(network.layers, entries, timings, strict=True)
     ):
         following = timings[(index + 1) % len(timings)]
@@ -215,11 +213,11 @@ def make_plan(network, capability, classifier=None):
                 weight_words=counts[index],
                 activation_words=words.get(index + 1, len(network.classes)),
                 place=places.get(index + 1, logits),
-                fields=fields,
+                entry=entry,
             )
         )
     peak = max(_live_words(network, places, index) for index in range(len(network.layers)))
-    table = np.concatenate([pack_layer(capability, fields) for fields in entries])
+    table = np.concatenate([entry.words(capability) for entry in entries])
     return Plan(
         network=network,
         capability=capability,
@@ -264,9 +262,9 @@ def _limit(where, what, need, budget):
 
 def _check_network(network, capability):
     height, width, channels = network.input_shape
-    largest = 2**capability.size_bits
-    _limit("Input", "height", height, largest)
-    _limit("Input", "width", width, largest)
+    fields = entry_shapes(capability)
+    _limit("Input", "height", height, fields["input_height"].most)
+    _limit("Input", "width", width, fields["input_width"].most)
     _budget(
         "Image memory",
         height * width * channels,
@@ -286,20 +284,17 @@ def _check_network(network, capability):
     for index, layer in enumerate(network.layers):
         where = f"Layer {index} ({layer.name})"
         source = tensors[layer.source]
-        _limit(where, "number of input groups", source.groups, 256)
-        _limit(where, "number of input channels", source.channels, 1024)
-        _limit(
-            where,
-            "tiles of output channels",
-            ceil(layer.channels * _slices(layer) / capability.lanes),
-            64,
-        )
+        _limit(where, "number of input groups", source.groups, fields["groups"].most)
+        _limit(where, "number of input channels", source.channels, fields["weight_step"].most)
+        tiles, _ = _tiles(layer, capability)
+        _limit(where, "tiles of output channels", tiles, fields["tiles"].most)
         if layer.kind == "conv":
             _check_conv(where, layer, index, tensors, capability)
         else:
-            _limit(where, "number of classes", layer.channels, min(256, capability.logit_words))
-            _limit(where, "height of its input", source.height, largest)
-            _limit(where, "width of its input", source.width, largest)
+            most = min(fields["output_group"].most, capability.logit_words)
+            _limit(where, "number of classes", layer.channels, most)
+            _limit(where, "height of its input", source.height, fields["kernel_height"].most)
+            _limit(where, "width of its input", source.width, fields["kernel_width"].most)
         low, high = int(layer.bias.min()), int(layer.bias.max())
         reach = 2 ** (capability.bias_bits - 1)
         if low < -reach or high >= reach:
@@ -310,24 +305,27 @@ def _check_network(network, capability):
 
 def _check_conv(where, layer, index, tensors, capability):
     output = tensors[index + 1]
-    _limit(where, "output height", output.height, 2**capability.size_bits)
-    _limit(where, "output width", output.width, 2**capability.size_bits)
-    _limit(where, "stride", layer.stride, 16)
-    _limit(where, "kernel height", layer.weights.shape[1], 2**capability.size_bits)
-    _limit(where, "kernel width", layer.weights.shape[2], 2**capability.size_bits)
+    fields = entry_shapes(capability)
+    # The output is a later layer's source.
+    _limit(where, "output height", output.height, fields["input_height"].most)
+    _limit(where, "output width", output.width, fields["input_width"].most)
+    _limit(where, "stride", layer.stride, fields["stride"].most)
+    _limit(where, "kernel height", layer.weights.shape[1], fields["kernel_height"].most)
+    _limit(where, "kernel width", layer.weights.shape[2], fields["kernel_width"].most)
     _limit(where, "group size", layer.group_size, capability.largest_group)
     _limit(where, "activation width in bits", layer.activation_bits, capability.activation_bits)
     if layer.projection is not None:
         shortcut = tensors[layer.projection.source]
-        _limit(where, "projection's number of input groups", shortcut.groups, 256)
-        _limit(where, "projection's number of input channels", shortcut.channels, 1024)
+        most = fields["projection_groups"].most
+        _limit(where, "projection's number of input groups", shortcut.groups, most)
+        most = fields["tile_step"].most
+        _limit(where, "projection's number of input channels", shortcut.channels, most)
         _limit(
             where,
             "projection's value width plus exponent",
             (shortcut.maximum << layer.projection.exponent).bit_length(),
             OPERAND_BITS,
         )
-        _limit(where, "projection's exponent", layer.projection.exponent, 7)
     if layer.identity is not None:
         factor = layer.identity.factor
         reach = 2 ** (capability.factor_bits - 1)
@@ -398,8 +396,8 @@ def _steps(tensor, index, places, capability):
     return base, step, tensor.width * step
 
 
-def _fields(network, index, places, capability, weight_words, parameter_words):
-    """The layer's table entry (``hw.engine.layout``)."""
+def _entry(network, index, places, capability, weight_words, parameter_words) -> LayerEntry:
+    """The layer's entry of the layer table."""
     layer = network.layers[index]
     tensors = network.tensors
     source = tensors[layer.source]
@@ -428,76 +426,62 @@ def _fields(network, index, places, capability, weight_words, parameter_words):
     # The requantiser takes a sum every few cycles: of each group, or of each channel.
     spacing = _slices(layer) * (group if before else 1)
     lane_cycles = ceil(REQUANTISE_INTERVAL / spacing)
-    fields = {
-        "image": int(layer.source == 0),
-        "projection": 0,
-        "projection_image": 0,
-        "identity": 0,
-        "before": int(before),
-        "binary": int(conv and layer.binary),
-        "wide": int(_slices(layer) == 2),
-        "classifier": int(not conv),
-        "final": int(not conv),
-        "exponent": 0,
-        "kernel_height": kernel_height - 1,
-        "kernel_width": kernel_width - 1,
-        "input_height": source.height - 1,
-        "input_width": source.width - 1,
-        "start_y": -top,
-        "start_x": -left,
-        "last_y": (rows - 1) * stride - top,
-        "last_x": (columns - 1) * stride - left,
-        "stride": stride - 1,
-        "tiles": tiles - 1,
-        "tile_lanes": last_lanes - 1,
-        "lane_cycles": lane_cycles - 1,
-        "drain_cycles": capability.lanes * lane_cycles - 1,
-        "last_drain_cycles": max(1, last_lanes * lane_cycles - 1),  # the walker needs 1
-        "maximum": maximum,
-        "source": (base - top * y_step - left * x_step) % wrap,
-        "kernel_x_step": x_step,
-        "kernel_return": (y_step - (kernel_width - 1) * x_step) % wrap,
-        "line_return": stride * (y_step - (columns - 1) * x_step) % wrap,
-        "groups": source.groups - 1,
-        "group": source.group_size,
-        "weights": weight_words,
-        "weight_step": source.channels if conv else 0,
-        "projection_source": 0,
-        "projection_x_step": 0,
-        "projection_return": 0,
-        "projection_groups": 0,
-        "projection_group": 0,
-        "tile_step": 0 if conv else source.channels,
-        "output": target,
-        "output_group": group - 1,
-        "identity_group": 0,
-        "identity_source": 0,
-        "parameters": parameter_words,
-    }
+    entry = LayerEntry(
+        image=int(layer.source == 0),
+        before=int(before),
+        binary=int(conv and layer.binary),
+        wide=int(_slices(layer) == 2),
+        classifier=int(not conv),
+        final=int(not conv),
+        kernel_height=kernel_height,
+        kernel_width=kernel_width,
+        input_height=source.height,
+        input_width=source.width,
+        start_y=-top,
+        start_x=-left,
+        last_y=(rows - 1) * stride - top,
+        last_x=(columns - 1) * stride - left,
+        stride=stride,
+        tiles=tiles,
+        tile_lanes=last_lanes,
+        lane_cycles=lane_cycles,
+        drain_cycles=capability.lanes * lane_cycles,
+        last_drain_cycles=max(2, last_lanes * lane_cycles),  # the walker needs 2
+        maximum=maximum,
+        source=(base - top * y_step - left * x_step) % wrap,
+        kernel_x_step=x_step,
+        kernel_return=(y_step - (kernel_width - 1) * x_step) % wrap,
+        line_return=stride * (y_step - (columns - 1) * x_step) % wrap,
+        groups=source.groups,
+        group=source.group_size,
+        weights=weight_words,
+        weight_step=source.channels if conv else 0,
+        tile_step=0 if conv else source.channels,
+        output=target,
+        output_group=group,
+        parameters=parameter_words,
+    )
     if layer.projection is not None:
         shortcut = layer.projection
         tensor = tensors[shortcut.source]
         base, x_step, y_step = _steps(tensor, shortcut.source, places, capability)
-        fields |= {
-            "projection": 1,
-            "projection_image": int(shortcut.source == 0),
-            "exponent": shortcut.exponent,
-            "projection_source": base,
-            "projection_x_step": shortcut.stride * x_step % wrap,
-            "projection_return": shortcut.stride * (y_step - (columns - 1) * x_step) % wrap,
-            "projection_groups": tensor.groups - 1,
-            "projection_group": tensor.group_size,
-            "tile_step": tensor.channels,
-        }
+        entry = replace(
+            entry,
+            projection=1,
+            projection_image=int(shortcut.source == 0),
+            exponent=shortcut.exponent,
+            projection_source=base,
+            projection_x_step=shortcut.stride * x_step % wrap,
+            projection_return=shortcut.stride * (y_step - (columns - 1) * x_step) % wrap,
+            projection_groups=tensor.groups,
+            projection_group=tensor.group_size,
+            tile_step=tensor.channels,
+        )
     if layer.identity is not None:
         tensor = tensors[layer.identity.source]
         base, _, _ = _steps(tensor, layer.identity.source, places, capability)
-        fields |= {
-            "identity": 1,
-            "identity_source": base,
-            "identity_group": tensor.group_size - 1,
-        }
-    return fields
+        entry = replace(entry, identity=1, identity_source=base, identity_group=tensor.group_size)
+    return entry
 
 
 def _weight_words(layer, capability):

@@ -7,7 +7,7 @@ The engine is built so that a few recurrences describe it: nothing in it depends
 from dataclasses import dataclass
 
 from .engine.drain import DRAIN_LATENCY
-from .engine.layout import LAST_WORD
+from .layer_entry import LAST_WORD, LayerEntry
 
 __all__ = ["TURNAROUND_CYCLES", "LayerTiming", "layer_timing"]
 
@@ -31,8 +31,8 @@ class LayerTiming:
     lines: tuple[int, ...]
 
 
-def layer_timing(fields):
-    """Timing of the layer whose table entry is `fields` (a dict).
+def layer_timing(entry: LayerEntry) -> LayerTiming:
+    """Timing of the layer whose table entry is `entry`.
 
     Per tap i: visited in cycle v, pushed into the queue in cycle p, popped by the walker in cycle
     q, its last group issued in cycle e, where
@@ -44,23 +44,24 @@ def layer_timing(fields):
     first_issue = None
     drained = 0
     lines = []
-    groups = fields["groups"] + 1
-    rows = _taps(fields, "y", "height")
-    columns = _taps(fields, "x", "width")
-    drains = [fields["drain_cycles"] + 1] * fields["tiles"] + [fields["last_drain_cycles"] + 1]
+    starts_y = range(entry.start_y, entry.last_y + 1, entry.stride)
+    starts_x = range(entry.start_x, entry.last_x + 1, entry.stride)
+    rows = _taps(starts_y, entry.kernel_height, entry.input_height)
+    columns = _taps(starts_x, entry.kernel_width, entry.input_width)
+    drains = [entry.drain_cycles] * (entry.tiles - 1) + [entry.last_drain_cycles]
     for row in rows:
         for column in columns:
-            moved = 0 if column is columns[-1] else fields["stride"]
+            moved = 0 if column is columns[-1] else entry.stride - 1
             visits = [inside_y and inside_x for inside_y in row for inside_x in column]
             # Taps that count: cycles of the generator after the one before, and groups.
             taps, before = [], 0
             for position, inside in enumerate(visits):
                 if inside:
-                    taps.append((_TAP_CYCLES * (position - before), groups))
+                    taps.append((_TAP_CYCLES * (position - before), entry.groups))
                     before = position
             rest = _TAP_CYCLES * (len(visits) - 1 - before)
-            if fields["projection"]:
-                taps.append((rest + _SHORTCUT_CYCLES, fields["projection_groups"] + 1))
+            if entry.projection:
+                taps.append((rest + _SHORTCUT_CYCLES, entry.projection_groups))
                 rest = 0
             for drain in drains:
                 for cycles, count in taps:
@@ -74,12 +75,11 @@ def layer_timing(fields):
                 drained = issued + drain
             visit += moved
         lines.append(issued)
-    last_lane = fields["tile_lanes"] * (fields["lane_cycles"] + 1)
+    assert first_issue is not None  # each window has a tap inside the image
+    last_lane = (entry.tile_lanes - 1) * entry.lane_cycles
     return LayerTiming(first_issue, issued + last_lane + _PIPELINE_CYCLES, tuple(lines))
 
 
-def _taps(fields, axis, extent):
+def _taps(starts: range, kernel: int, extent: int) -> list[list[bool]]:
     """For each output position along an axis: whether each tap is inside the image."""
-    starts = range(fields[f"start_{axis}"], fields[f"last_{axis}"] + 1, fields["stride"] + 1)
-    last, kernel = fields[f"input_{extent}"], fields[f"kernel_{extent}"]
-    return [[0 <= start + tap <= last for tap in range(kernel + 1)] for start in starts]
+    return [[0 <= start + tap < extent for tap in range(kernel)] for start in starts]

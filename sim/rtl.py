@@ -16,8 +16,8 @@ from amaranth.lib import wiring
 from hw.capability import SLICE_BITS, Capability
 from hw.device import Device
 from hw.engine.engine import Engine
-from hw.engine.layout import ENTRY_WORDS
 from hw.flow import NO_COLLISIONS
+from hw.layer_entry import ENTRY_WORDS
 from hw.tools import Toolchain
 
 __all__ = [

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..capability import SLICE_BITS, address_bits
+from ..capability import PARAMETER_BITS, SLICE_BITS, address_bits
 from .layout import layer_layout, loads_layout
 from .requantise import REQUANTISE_LATENCY, Requantiser
 from .winner import WinnerTakesAll
@@ -83,7 +83,7 @@ class Drain(wiring.Component):
                 "shift": Out(1),
                 "i_lane": In(signed(capability.accumulator_bits)),
                 "parameter_addr": Out(address_bits(capability.parameter_words)),
-                "parameter_data": In(48),
+                "parameter_data": In(PARAMETER_BITS),
                 "identity_addr": Out(word),
                 "identity_data": In(capability.word_bits),
                 "write": Out(1),
@@ -236,7 +236,8 @@ class Drain(wiring.Component):
             flags3.layer.eq(stage3.layer),
             flags3.index.eq(index),
         ]
-        parameters = data.View(parameter_layout(capability), self.parameter_data[:48])
+        layout = parameter_layout(capability)
+        parameters = data.View(layout, self.parameter_data[: layout.size])
         with m.If(stage3.valid):
             m.d.sync += index.eq(Mux(flags3.last, 0, index + 1))
 

@@ -7,10 +7,10 @@ from amaranth.lib.wiring import Out, connect
 from amaranth.utils import exact_log2
 
 from ..capability import OPERAND_BITS
+from ..layer_entry import ENTRY_WORDS
 from .array import SparseArray
 from .drain import Drain
 from .interface import HostPort, Region
-from .layout import ENTRY_WORDS
 from .memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
 from .sequencer import Sequencer
 from .taps import Queue, TapGenerator, tap_layout

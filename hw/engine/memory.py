@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..capability import SLICE_BITS, address_bits
+from ..capability import PARAMETER_BITS, SLICE_BITS, address_bits
 
 __all__ = ["ActivationMemory", "ImageMemory", "ParameterMemory", "WeightMemory"]
 
@@ -143,7 +143,7 @@ class ParameterMemory(wiring.Component):
         super().__init__(
             {
                 "addr": In(address),
-                "data": Out(48),
+                "data": Out(PARAMETER_BITS),
                 "write": In(1),
                 "write_addr": In(address),
                 "write_high": In(1),
@@ -154,7 +154,7 @@ class ParameterMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         halves = []
-        for name, bits, high in (("low", 32, 0), ("high", 16, 1)):
+        for name, bits, high in (("low", 32, 0), ("high", PARAMETER_BITS - 32, 1)):
             m.submodules[name] = memory = Memory(shape=bits, depth=self._depth, init=[])
             read = memory.read_port()
             write = memory.write_port()

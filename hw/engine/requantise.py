@@ -4,10 +4,10 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["REQUANTISE_INTERVAL", "REQUANTISE_LATENCY", "Requantiser"]
+from ..capability import REQUANTISE_INTERVAL
 
-#: Cycles between two sums, at least.
-REQUANTISE_INTERVAL = 4
+__all__ = ["REQUANTISE_LATENCY", "Requantiser"]
+
 #: Cycles from a sum to its value.
 REQUANTISE_LATENCY = REQUANTISE_INTERVAL + 2
 
@@ -55,8 +55,7 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         shift = self._capability.requantise_bits
-        bits = self._capability.multiplier_bits
-        digit = -(-bits // REQUANTISE_INTERVAL)
+        digit = self._capability.multiplier_digit
 
         total = Signal(shift)
         multiplier = Signal(digit * REQUANTISE_INTERVAL)
@@ -68,16 +67,16 @@ class Requantiser(wiring.Component):
             product.eq(Mux(steps[0], 0, product >> digit) + total * multiplier[:digit]),
             multiplier.eq(multiplier >> digit),
         ]
+        clamped = self.i_sum[:shift]
+        if len(self.i_sum) - 1 > shift:  # else no sum is larger
+            clamped |= self.i_sum[shift:-1].any().replicate(shift)
         with m.If(self.i_valid):
-            m.d.sync += [
-                multiplier.eq(self.i_multiplier),
-                total.eq(self.i_sum[:shift] | self.i_sum[shift:-1].any().replicate(shift)),
-            ]
+            m.d.sync += [multiplier.eq(self.i_multiplier), total.eq(clamped)]
             with m.If(self.i_sum < 0):
                 m.d.sync += total.eq(0)
 
         # `product` is P >> dropped. Round half up: P >> s is ((P >> (s - 1)) + 1) >> 1.
-        dropped = digit * (REQUANTISE_INTERVAL - 1)
+        dropped = self._capability.dropped_bits
         width = len(self.maximum)
         tail = product[shift - 1 - dropped :]
         rounded = Signal(width + 2)

@@ -5,14 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..capability import address_bits
-from .layout import (
-    ENTRY_WORDS,
-    INITIAL,
-    LAST_WORD,
-    layer_layout,
-    loads_layout,
-    table_fields,
-)
+from ..layer_entry import ENTRY_WORDS, LAST_WORD, WORD_BITS, table_words
+from .layout import INITIAL, layer_layout, loads_layout
 
 __all__ = ["Sequencer"]
 
@@ -64,7 +58,7 @@ class Sequencer(wiring.Component):
                 "clear": Out(1),
                 "drain": Out(1),
                 "table_addr": Out(address_bits(capability.layer_entries * ENTRY_WORDS)),
-                "table_data": In(16),
+                "table_data": In(WORD_BITS),
             }
         )
 
@@ -81,13 +75,14 @@ class Sequencer(wiring.Component):
         m.d.comb += self.table_addr.eq(Cat(word, self.layer_index))
         m.d.sync += [previous.eq(word), fetched.eq(0), self.layer_start.eq(0)]
         kept = Signal(layer_layout(self._capability))
-        for number, fields in enumerate(table_fields(self._capability)):
+        for number, fields in enumerate(table_words(self._capability)):
             here = Signal(name=f"word{number}")
             m.d.comb += here.eq(fetched & (previous == number))
             offset = 0
-            for name, shape in fields:
-                value = self.table_data[offset : offset + shape.width]
-                offset += shape.width
+            for field in fields:
+                name = field.name
+                value = self.table_data[offset : offset + field.width]
+                offset += field.width
                 if name in INITIAL:
                     m.d.comb += [self.layer[name].eq(value), self.loads[name].eq(here)]
                 else:

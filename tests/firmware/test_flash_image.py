@@ -22,8 +22,8 @@ from model import zoo
 from model.errors import UserError
 from model.invocation import command
 from model.network import Conv, load, save
+from sim.networks import Limits
 from tests.bitstreams import bitstream
-from tests.networks import Limits
 from tests.sim.helpers import GENERIC, fitting, with_golden
 
 BOARD = find_board("icebreaker").capability

@@ -23,7 +23,7 @@ from firmware.protocol import PROTOCOL_VERSION, BootError
 from firmware.versions import FlashImageError, check_versions, ignored_lesson
 from hw.boards import find_board
 from hw.bus.registers import version_text
-from hw.engine.layout import table_fields
+from hw.layer_entry import table_words
 from hw.regmap import REGISTER_MAP
 from hw.soc import boot, memory, stream
 from model.errors import UserError
@@ -400,8 +400,8 @@ def covers():
         for one in REGISTER_MAP.registers
     ]
     windows = [[one.name, one.base, one.size, one.access] for one in REGISTER_MAP.windows]
-    table = [[[name, shape.width, shape.signed] for name, shape in word]
-             for word in table_fields(CAPABILITY)]  # fmt: skip
+    table = [[[field.name, field.width, field.signed] for field in word]
+             for word in table_words(CAPABILITY)]  # fmt: skip
     return {
         "PROTOCOL_VERSION": (PROTOCOL_VERSION, [
             constants(protocol, "PROTOCOL_VERSION"), constants(frames),
@@ -422,9 +422,9 @@ def covers():
 
 RECORDED = {
     "PROTOCOL_VERSION": {1: "61ca9f7fd2386f54"},
-    "FORMAT_VERSION": {1: "d16d7efb6d04d36d"},
+    "FORMAT_VERSION": {1: "d16d7efb6d04d36d", 2: "825b2f92276f4d34"},
     "LEARNED_VERSION": {1: "2bd4226a95d6322c"},
-    "REGISTER_MAP.version": {0x2_0000: "dc3353bf45609a6d"},
+    "REGISTER_MAP.version": {0x2_0000: "dc3353bf45609a6d", 0x2_0001: "ff935ece427d4b98"},
 }
 """The digest of what a number covers, for each number that there was. A line is added with a new
 number, and none is changed: those are out in the world."""

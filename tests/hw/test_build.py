@@ -27,7 +27,7 @@ from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model.errors import UserError
 from model.network import save
-from tests.networks import random_network
+from sim.networks import random_network
 
 CYCLES = 1234
 

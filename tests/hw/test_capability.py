@@ -67,6 +67,16 @@ def test_no_integer(name, value):
             "Multiplier, bias and factor bits must be at most 48, not 49",
         ),
         (
+            {"multiplier_bits": 3, "requantise_bits": 8},
+            "Multiplier bits must be at least the activation bits, 4: a smaller multiplier never "
+            "reaches the largest value; not 3",
+        ),
+        (
+            {"requantise_bits": 12},
+            "Requantise bits must be more than 12, which the requantiser drops of a product with "
+            "16 multiplier bits; not 12",
+        ),
+        (
             {"winner_bits": 5},
             "A word of 4 records must be at most 32 bits wide, not 36",
         ),

@@ -7,8 +7,8 @@ import pytest
 
 from hw.boards import find_board
 from hw.capability import Capability
-from hw.engine.layout import ENTRY_WORDS
 from hw.heads import LEARNED_BITS, MAX_LEARNED, Head, make_device_plan
+from hw.layer_entry import ENTRY_WORDS
 from hw.plan import Plan, PlanError, make_plan
 from hw.regmap import REGISTER_MAP
 from model import oracle, zoo
@@ -16,9 +16,9 @@ from model.nearest_mean import learn
 from model.network import Classifier, load
 from sim.compare import compare
 from sim.model import compile_model
+from sim.networks import images_for, random_network
 from sim.run import Job, simulate
 from sim.verify import expect
-from tests.networks import images_for, random_network
 from tests.sim.helpers import GENERIC
 
 BOARD = find_board("icebreaker").capability
@@ -122,7 +122,7 @@ def test_one_entry_makes_the_head(capability, seed):
         assert one.cycles == plan.cycles[head]
     assert (plan.heads[0] != plan.heads[1]).any() and (plan.heads[1] != plan.heads[2]).any()
     blocks = [plan.plans[head].layers[-1] for head in Head]
-    starts = [block.fields["weights"] for block in blocks]
+    starts = [block.entry.weights for block in blocks]
     ends = [start + block.weight_words for start, block in zip(starts, blocks, strict=True)]
     assert starts[1:] == ends[:-1]
     assert ends[-1] * capability.bus_words_per_weight_word == len(plan.weights)
@@ -133,18 +133,18 @@ def test_one_entry_makes_the_head(capability, seed):
 def test_overlapping_tiles_are_the_reversed_identity(capability, seed):
     """Walked as the engine does: tile, channel; each word gives every lane's weight."""
     plan = make_device_plan(random_network(seed), capability)
-    fields = plan.plans[Head.FEATURES].layers[-1].fields
+    entry = plan.plans[Head.FEATURES].layers[-1].entry
     words = plan.weights.reshape(-1, capability.bus_words_per_weight_word)
     found = np.zeros((plan.features, plan.features), int)
-    for tile in range(fields["tiles"] + 1):
-        last = tile == fields["tiles"]
+    for tile in range(entry.tiles):
+        last = tile == entry.tiles - 1
         for channel in range(plan.features):
-            word = words[fields["weights"] + tile * fields["tile_step"] + channel]
+            word = words[entry.weights + tile * entry.tile_step + channel]
             lanes = [int(half) >> 4 * lane & 15 for half in word for lane in range(8)]
-            for lane in range(fields["tile_lanes"] + 1 if last else capability.lanes):
+            for lane in range(entry.tile_lanes if last else capability.lanes):
                 found[tile * capability.lanes + lane, channel] = lanes[lane]
     assert (found == np.eye(plan.features)[::-1]).all()
-    first = 2 * fields["parameters"]
+    first = 2 * entry.parameters
     assert (plan.parameters[first : first + 2 * plan.features] == 0).all()
 
 

@@ -120,7 +120,7 @@ def test_budgets(made, larger, text, smaller):
 def test_image_cycles():
     """Lines of the image are free one after the other; 16 of its bytes take the DMA 144 cycles."""
     plan = make_plan(network(conv()), SMALL)
-    lines = layer_timing(plan.layers[0].fields).lines
+    lines = layer_timing(plan.layers[0].entry).lines
     assert len(lines) == 8 and list(lines) == sorted(lines)
     # Line 0 is read for output lines 0 and 1, line 7 for 6 and 7.
     last = [lines[min(line + 1, 7)] for line in range(8)]
@@ -265,6 +265,115 @@ def test_limits(made, changes, text):
     assert refused(made, replace(SMALL, **changes)) == text
 
 
+#: Memories and widths that no case of `EDGES` exceeds.
+ROOMY = Capability(
+    family="generic", weight_words=65536, activation_words=16384, parameter_words=4096,
+    layer_entries=8, image_bytes=65536, logit_words=1024, accumulator_bits=24,
+)  # fmt: skip
+#: More lanes, so that channels are limited before their tiles are; groups of eight.
+MORE_CHANNELS = replace(ROOMY, lanes=32, winner_bits=3, weight_words=32768)
+
+
+def point(name="conv", source=0, inputs=1, **values):
+    """A convolution of one tap whose outputs are a group each, unless told otherwise."""
+    values = {"padding": (0, 0, 0, 0), "kernel": 1, "group_size": 1} | values
+    return conv(name, source, inputs, **values)
+
+
+def shortcut(inputs, exponent=0, **values):
+    """A network whose second layer projects a tensor of `inputs` channels of `values`."""
+    projection = Projection(
+        source=1, stride=1, exponent=exponent, weights=np.ones((8, inputs), np.int64)
+    )
+    return network(
+        point("a", channels=inputs, **values),
+        point("b", 1, inputs, channels=8),
+        point("c", 2, 8, projection=projection),
+        shape=(1, 1, 1),
+    )
+
+
+#: What is limited: a network that has so much of it; the most; that much more is too much; what
+#: the refusal says. Each limit of the planner that no memory sets (docs/building.md).
+EDGES = {
+    "groups": (
+        lambda n: network(point(channels=n), point("b", 1, n), shape=(1, 1, 1)),
+        256, 1, "Layer 1 (b): number of input groups",
+    ),
+    "channels": (
+        lambda n: network(
+            point(channels=n, group_size=8), point("b", 1, n), shape=(1, 1, 1)
+        ),
+        2040, 8, "Layer 1 (b): number of input channels",
+    ),
+    "tiles": (
+        lambda n: network(
+            point(channels=16 * n - 1), shape=(1, 1, 1), source=0, weights=np.ones((4, 1), int)
+        ),
+        64, 1, "Layer 0 (conv): tiles of output channels",
+    ),
+    "tiles of wide weights": (
+        lambda n: network(
+            point(channels=8 * n - 1, weight_bits=5), shape=(1, 1, 1), source=0,
+            weights=np.ones((4, 1), int),
+        ),
+        64, 1, "Layer 0 (conv): tiles of output channels",
+    ),
+    "projection's groups": (
+        lambda n: shortcut(n), 256, 1, "Layer 1 (b): number of input groups",
+    ),
+    "exponent": (
+        lambda n: shortcut(8, n, activation_bits=1, multiplier=np.full(8, 1)),
+        7, 1, "Layer 2 (c): projection's value width plus exponent",
+    ),
+    "classes": (
+        lambda n: network(point(channels=8), classes=n, shape=(1, 1, 1)),
+        256, 1, "Layer 1 (classifier): number of classes",
+    ),
+    "stride": (lambda n: network(conv(stride=n)), 16, 1, "Layer 0 (conv): stride"),
+    "height": (lambda n: network(conv(), shape=(n, 2, 2)), 64, 1, "Input: height"),
+    "width": (lambda n: network(conv(), shape=(2, n, 2)), 64, 1, "Input: width"),
+    "kernel": (
+        lambda n: network(conv(kernel=n, inputs=1, padding=(0, 0, 0, 0)), shape=(n, n, 1)),
+        64, 1, "Input: height",
+    ),
+    "group size": (
+        lambda n: network(point(channels=n, group_size=n), shape=(1, 1, 1)),
+        4, 1, "Layer 0 (conv): group size",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_the_most_and_one_more(name):
+    make, most, step, text = EDGES[name]
+    capability = MORE_CHANNELS if name == "channels" else ROOMY
+    plan = make_plan(make(most), capability)
+    assert len(plan.table)
+    message = refused(make(most + step), capability)
+    assert message.startswith(f"{text} is "), message
+
+
+def test_projection_from_further_back():
+    """Its own groups and channels are limited where the convolution's are few."""
+    for channels, group_size, what in ((264, 1, "groups"), (2048, 8, "channels")):
+        projection = Projection(
+            source=1, stride=1, exponent=0, weights=np.ones((8, channels), np.int64)
+        )
+        made = network(
+            point("a", channels=channels, group_size=group_size),
+            point("b", 0),
+            point("c", 2, 8, projection=projection),
+            shape=(1, 1, 1),
+        )
+        text = refused(made, MORE_CHANNELS)
+        most = {"groups": 256, "channels": 2047}[what]
+        assert text == (
+            f"Layer 2 (c): projection's number of input {what} is {channels}, this hardware does "
+            f"at most {most}"
+        )
+
+
 def test_places_do_not_overlap():
     """No two tensors that are needed share a word, but a residual and what replaces it."""
     for plan in plans(60, 2000):
@@ -347,11 +456,12 @@ def test_classifier_elsewhere():
     for plan in plans(6, 2300):
         network, capability = plan.network, plan.capability
         moved = make_plan(network, capability, ClassifierPlace(weights=5, parameters=3))
-        before, after = plan.layers[-1].fields, moved.layers[-1].fields
-        changed = {"weights": before["weights"] + 5, "parameters": before["parameters"] + 3}
-        assert after == before | changed
-        assert [layer.fields for layer in moved.layers[:-1]] == [
-            layer.fields for layer in plan.layers[:-1]
+        before, after = plan.layers[-1].entry, moved.layers[-1].entry
+        assert after == replace(
+            before, weights=before.weights + 5, parameters=before.parameters + 3
+        )
+        assert [layer.entry for layer in moved.layers[:-1]] == [
+            layer.entry for layer in plan.layers[:-1]
         ]
         assert moved.layers[-1].weight_words == plan.layers[-1].weight_words
         assert moved.memory["weights"][0] == plan.memory["weights"][0] + 5
@@ -360,7 +470,7 @@ def test_classifier_elsewhere():
             ("weights", 5 * capability.bus_words_per_weight_word),
             ("parameters", 6),
         ):
-            first = before[name] * gap // {"weights": 5, "parameters": 3}[name]
+            first = getattr(before, name) * gap // {"weights": 5, "parameters": 3}[name]
             old, new = getattr(plan, name), getattr(moved, name)
             assert (new[:first] == old[:first]).all()
             assert (new[first : first + gap] == 0).all()
@@ -380,8 +490,8 @@ def test_overlapping_tiles():
     whole = make_plan(made, capability)
     plan = make_plan(made, capability, ClassifierPlace(tile_step=2))
     assert whole.layers[-1].weight_words == 24 and plan.layers[-1].weight_words == 12
-    assert plan.layers[-1].fields == whole.layers[-1].fields | {"tile_step": 2}
-    first = 2 * plan.layers[-1].fields["weights"]
+    assert plan.layers[-1].entry == replace(whole.layers[-1].entry, tile_step=2)
+    first = 2 * plan.layers[-1].entry.weights
     tiles = [plan.weights[first + 4 * tile :][:16] for tile in range(3)]
     assert (np.concatenate(tiles) == whole.weights[first:]).all()
     rows[20, 3] += 1

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 
 from model.count import Multiplications, multiplications, taps_inside, total_multiplications
 from model.network import Classifier
-from tests.networks import networks, random_network
+from sim.networks import random_network
+from tests.networks import networks
 
 
 def counted(layer, tensors):

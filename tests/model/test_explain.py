@@ -27,8 +27,8 @@ from model.explain.page import page
 from model.explain.picture import find_picture
 from model.network import Classifier, Conv, Identity, Network, Projection, save, validate
 from model.pictures import PictureOptions, read_picture
+from sim.networks import Limits, images_for, random_network
 from tests.model.programs import refusal
-from tests.networks import Limits, images_for, random_network
 
 COLOUR = Limits(min_pixels=5, max_pixels=9)
 

@@ -10,7 +10,7 @@ from model import oracle
 from model.errors import run_cli
 from model.golden import attach_golden, candidates, differences, main
 from model.network import load, record_digest, save, validate
-from tests.networks import random_network
+from sim.networks import random_network
 
 
 @pytest.fixture(scope="module")

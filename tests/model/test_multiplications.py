@@ -23,8 +23,8 @@ from model.multiplications import (
 from model.network import load
 from model.resnet import ResNet
 from model.shapes import NETWORKS, shape_of
+from sim.networks import random_network
 from tests.model.programs import refusal
-from tests.networks import random_network
 
 # arXiv 2012.01509, Table 1: ℓ, ResNet-18 on CIFAR-10, ResNet-50 on CIFAR-100.
 TABLE_1 = """

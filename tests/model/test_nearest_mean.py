@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from model import oracle
 from model.nearest_mean import learn, most_images
 from model.network import accumulator_bound, signed_bits, validate
-from tests.networks import images_for, random_network
+from sim.networks import images_for, random_network
 
 HARDWARE = {"bias_bits": 20, "accumulator_bits": 21}
 

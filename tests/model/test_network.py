@@ -28,7 +28,8 @@ from model.network import (
     signed_bits,
     validate,
 )
-from tests.networks import networks, random_network
+from sim.networks import random_network
+from tests.networks import networks
 
 OFFSET = 16  # of the header
 

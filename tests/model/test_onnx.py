@@ -22,9 +22,10 @@ from model.network import Classifier, Conv, Identity, Network, load, save, valid
 from model.network import record_digest as digest
 from model.onnx import DOMAIN, FUNCTIONS, export, main, write
 from model.onnx_check import compare, images_for, open_session, report
-from tests import networks as generator
+from sim import networks as generator
+from sim.networks import Limits, random_network
 from tests.model.programs import refusal
-from tests.networks import Limits, networks, random_network
+from tests.networks import networks
 
 WIDE = Limits(
     activation_bits=8, winner_bits=5, accumulator_bits=32, bias_bits=31, scaled_weight_bits=12

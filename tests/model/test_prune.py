@@ -17,8 +17,8 @@ from model.network import Classifier, Conv, Network, load, save, validate
 from model.prune import CRITERIA, choose, cost, curve, main, prune, scores
 from model.resnet import ResNet
 from model.shapes import shape_of
+from sim.networks import images_for, random_network
 from tests.model.programs import refusal
-from tests.networks import images_for, random_network
 
 
 def random_masks(network, seed, share=0.4):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from model import oracle, reference
 from model.network import Classifier, Conv, Network, accumulator_bound, validate
-from tests.networks import Limits, images_for, networks, random_network
+from sim.networks import Limits, images_for, random_network
+from tests.networks import networks
 
 
 def assert_equal(network, images, batch=reference.BATCH):

@@ -13,7 +13,7 @@ from model.count import total_multiplications
 from model.golden import attach_golden
 from model.network import save
 from model.show import describe, main, print_tables
-from tests.networks import random_network
+from sim.networks import random_network
 
 
 def printed(network):

@@ -8,8 +8,8 @@ from hw.capability import Capability
 from hw.plan import PlanError, make_plan
 from model import oracle
 from model.network import Golden, Network, record_digest
+from sim.networks import Limits, images_for, random_network
 from sim.verify import Stimulus, expect
-from tests.networks import Limits, images_for, random_network
 
 __all__ = [
     "BOARD_LIMITS",

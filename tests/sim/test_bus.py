@@ -8,8 +8,8 @@ import pytest
 from hw.plan import make_plan
 from hw.regmap import ENGINE_MAP, capability_from_words, constant_words
 from model import oracle
+from sim.networks import Limits, images_for, random_network
 from sim.run import run_cocotb
-from tests.networks import Limits, images_for, random_network
 
 NETWORK = random_network(2, Limits(channels=16, layers=2, max_pixels=8, winner_bits=2))
 IMAGES = images_for(NETWORK, 5, 2)

@@ -7,7 +7,7 @@ import pytest
 
 from model.network import save
 from sim import __main__ as cli
-from tests.networks import Limits, random_network
+from sim.networks import Limits, random_network
 from tests.sim.helpers import with_golden
 
 

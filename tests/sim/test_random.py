@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from hw.plan import PlanError, make_plan
 from model.network import load
+from sim.networks import Limits
 from sim.verify import golden, verify, verify_all
 from tests import independent_writer
-from tests.networks import Limits, networks
+from tests.networks import networks
 from tests.sim.helpers import (
     BOARD_LIMITS,
     GENERIC,
@@ -59,6 +60,8 @@ def test_large_networks(large_model, tmp_path):
     assert any(layer.group_size > LARGE.lanes for layer in layers)
     assert any(layer.identity and layer.identity.factor.min() < 0 for layer in layers)
     assert max(network.classifier.channels for _, network in found) > 50
+    # The device's own counter is read after the last one: more than 19 bits.
+    assert make_plan(found[-1][1], LARGE).cycles > 2**19
     check(large_model, found, tmp_path, frames=2)
 
 

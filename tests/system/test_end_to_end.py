@@ -391,7 +391,7 @@ def test_one_bit_of_a_weight_in_flash(board, network, image):
 def test_one_weight_that_the_directory_vouches_for(board, plan, image):
     """Its CRC-32 is right: then it is the golden vectors that notice."""
     where = place(image, Section.WEIGHTS)
-    own = plan.plans[Head.CLASSES].layers[-1].fields["weights"]
+    own = plan.plans[Head.CLASSES].layers[-1].entry.weights
     changed = bytearray(image)
     # The lowest bit of the classifier's first weight.
     changed[where.start + 4 * CAPABILITY.bus_words_per_weight_word * own] ^= 1

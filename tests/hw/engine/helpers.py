@@ -6,7 +6,7 @@ from math import ceil
 from hw.capability import SLICE_BITS, Capability
 from hw.engine.layout import INITIAL
 from hw.plan import PlanError, make_plan
-from tests.networks import Limits, random_network
+from sim.networks import Limits, random_network
 
 CAPABILITY = Capability(
     family="generic", winner_bits=4, weight_words=4096, activation_words=1024,
@@ -28,8 +28,9 @@ def plans(count, first=0, limits=LIMITS, capability=CAPABILITY):
     return found
 
 
-async def load_fields(ctx, parts, fields):
-    """Give a layer's fields to components, as the sequencer does: the initial ones for a cycle."""
+async def load_entry(ctx, parts, entry):
+    """Give a layer's entry to components, as the sequencer does: initial fields for a cycle."""
+    fields = entry.stored()
     for part in parts:
         ctx.set(part.layer, fields)
         if hasattr(part, "loads"):

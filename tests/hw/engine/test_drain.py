@@ -8,9 +8,9 @@ import pytest
 
 from hw.engine.drain import DRAIN_LATENCY, Drain
 from model import oracle
+from sim.networks import images_for
 from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY, load_fields, plans
-from tests.networks import images_for
+from tests.hw.engine.helpers import CAPABILITY, load_entry, plans
 
 MASK48 = (1 << 48) - 1
 
@@ -78,7 +78,7 @@ def run_layer(plan, index, tensors, result, rng, stall):
     dut = Drain(CAPABILITY)
     network = plan.network
     layer, one = network.layers[index], plan.layers[index]
-    fields = one.fields
+    entry = one.entry
     windows = windows_of(plan, index, sums_of(plan, index, tensors), rng)
     parameters = [low | high << 32 for low, high in plan.parameters.reshape(-1, 2).tolist()]
     memory = {}
@@ -106,7 +106,7 @@ def run_layer(plan, index, tensors, result, rng, stall):
     async def feed(ctx):
         cycle, lanes, coming = 0, iter(()), None
         running = [0] * CAPABILITY.lanes  # the array's accumulators run on
-        await load_fields(ctx, [dut], fields)
+        await load_entry(ctx, [dut], entry)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
@@ -137,7 +137,7 @@ def run_layer(plan, index, tensors, result, rng, stall):
             for lane, value in enumerate(values):
                 running[lane] = wrapped(running[lane] + value)
             await tick(list(running))
-            for _ in range(fields["last_drain_cycles"] if last_tile else fields["drain_cycles"]):
+            for _ in range((entry.last_drain_cycles if last_tile else entry.drain_cycles) - 1):
                 await tick()
         for _ in range(3 * DRAIN_LATENCY):
             await tick()
@@ -164,7 +164,7 @@ def run_layer(plan, index, tensors, result, rng, stall):
     cycle, decision = done[0]
     if layer.kind == "classifier":
         assert decision == result.decisions[0], where
-    return cycle - seen["soon"] - fields["tile_lanes"] * (fields["lane_cycles"] + 1)
+    return cycle - seen["soon"] - (entry.tile_lanes - 1) * entry.lane_cycles
 
 
 @pytest.mark.parametrize("stall", [0.0, 0.5])
@@ -193,7 +193,7 @@ def test_clear_lets_nothing_out():
     plan = plans(1)[0]
 
     async def bench(ctx):
-        await load_fields(ctx, [dut], plan.layers[0].fields)
+        await load_entry(ctx, [dut], plan.layers[0].entry)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)

@@ -12,7 +12,7 @@ from hw.engine.interface import MEMORY_LATENCY, Region
 from hw.plan import PlanError, make_plan
 from hw.soc.stream import BYTE_CYCLES
 from model import oracle
-from tests.networks import images_for, random_network
+from sim.networks import images_for, random_network
 
 CAPABILITY = Capability(family="generic", winner_bits=4, activation_words=4096)
 LOADED = {"weights": Region.WEIGHTS, "parameters": Region.PARAMETERS, "layers": Region.LAYERS}
@@ -104,6 +104,30 @@ def test_reset_in_mid_frame(share):
         assert await bench.logits(ctx) == expected.logits[0].tolist()
 
     bench.run(testbench, reset=reset)
+
+
+def test_weights_are_not_written_while_a_frame_runs():
+    """They are dropped, not only kept from the frame: the next one finds what was loaded."""
+    bench = Bench(2)
+    host, expected = bench.host, bench.expected.logits[0].tolist()
+
+    async def testbench(ctx):
+        words = bench.plan.images()["weights"]
+        await bench.start(ctx)
+        await bench.write(ctx, Region.WEIGHTS, ~words)
+        assert ctx.get(host.busy)  # all of them came while it ran
+        await bench.idle(ctx)
+        assert await bench.logits(ctx) == expected
+        await bench.start(ctx)
+        await bench.idle(ctx)
+        assert await bench.logits(ctx) == expected
+        # The same words, while it is idle.
+        await bench.write(ctx, Region.WEIGHTS, ~words)
+        await bench.start(ctx)
+        await bench.idle(ctx)
+        assert await bench.logits(ctx) != expected
+
+    bench.run(testbench)
 
 
 def _tells_images_apart(seed):

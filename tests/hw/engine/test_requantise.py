@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from hw.capability import Capability
-from hw.engine.requantise import REQUANTISE_INTERVAL, REQUANTISE_LATENCY, Requantiser
+from hw.capability import REQUANTISE_INTERVAL, Capability
+from hw.engine.requantise import REQUANTISE_LATENCY, Requantiser
 from model import oracle
 from tests.hw.bus.helpers import seeded, simulate
 

@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from hw.engine.layout import ENTRY_WORDS, INITIAL, layer_layout, pack_layer
+from hw.engine.layout import INITIAL
 from hw.engine.sequencer import Sequencer
+from hw.layer_entry import ENTRY_WORDS, LayerEntry, entry_shapes
 from hw.timing import TURNAROUND_CYCLES
 from tests.hw.bus.helpers import seeded, simulate
 from tests.hw.engine.helpers import CAPABILITY
@@ -17,17 +18,13 @@ NEVER = 255
 
 def make_table(rng):
     """Random fields of a few layers, the last of them final."""
-    layout = layer_layout(CAPABILITY)
+    shapes = entry_shapes(CAPABILITY)
     table, fields = [], []
     for index in range(LAYERS):
-        values = {}
-        for name, field in layout:
-            width, sign = field.shape.width, field.shape.signed
-            low = -(1 << width - 1) if sign else 0
-            values[name] = rng.randint(low, low + (1 << width) - 1)
-        values["final"] = int(index == LAYERS - 1)
-        fields.append(values)
-        table += pack_layer(CAPABILITY, values)
+        values = {name: rng.randint(shape.least, shape.most) for name, shape in shapes.items()}
+        entry = LayerEntry(**values | {"final": int(index == LAYERS - 1)})
+        fields.append(entry.stored())
+        table += entry.words(CAPABILITY)
     return table + [0xFFFF] * (CAPABILITY.layer_entries * ENTRY_WORDS - len(table)), fields
 
 
@@ -138,6 +135,7 @@ def test_stop_after(last):
             await ctx.tick().until(dut.done)
             assert ctx.get(dut.cycles) == bench.frame_cycles(last + 1)
             assert ctx.get(dut.layer_index) == last
+            assert ctx.get(dut.frames) == 1  # since the start
 
     bench.run(run)
     assert [index for _, index in bench.starts] == 2 * list(range(last + 1))

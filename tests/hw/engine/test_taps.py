@@ -11,7 +11,7 @@ from hw.engine.taps import Queue, TapGenerator, tap_layout
 from hw.engine.walker import RecordWalker
 from hw.timing import layer_timing
 from tests.hw.bus.helpers import receive, seeded, send, simulate
-from tests.hw.engine.helpers import CAPABILITY, issues, load_fields, plans, walk
+from tests.hw.engine.helpers import CAPABILITY, issues, load_entry, plans, walk
 
 TAP_FIELDS = ("address", "weights", "projection", "last", "last_tile", "last_window")
 DEADLINE = 400_000
@@ -34,7 +34,7 @@ def test_generator(first, stall):
         nonlocal done
         for plan in plans(4, first):
             for index, layer in enumerate(plan.layers):
-                await load_fields(ctx, [dut], layer.fields)
+                await load_entry(ctx, [dut], layer.entry)
                 ctx.set(dut.start, 1)
                 await ctx.tick()
                 ctx.set(dut.start, 0)
@@ -60,7 +60,7 @@ def test_generator_clear():
 
     async def bench(ctx):
         for taken in (0, 1, 5, len(expected)):
-            await load_fields(ctx, [dut], plan.layers[0].fields)
+            await load_entry(ctx, [dut], plan.layers[0].entry)
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
@@ -135,7 +135,7 @@ def test_walker(stall):
             found, ends = [], []
 
             async def feed(ctx, taps=taps, layer=layer):
-                ctx.set(dut.layer, layer.fields)
+                ctx.set(dut.layer, layer.entry.stored())
                 ctx.set(dut.clear, 1)
                 await ctx.tick()
                 ctx.set(dut.clear, 0)
@@ -155,10 +155,10 @@ def test_walker(stall):
 
             simulate(dut, testbenches=[feed], background=[watch], deadline=DEADLINE)
             assert found == expected, f"{plan.network.name}, layer {index}"
-            fields = layer.fields
+            entry = layer.entry
             for (before, tile), (after, _) in pairwise(ends):
-                cycles = fields["last_drain_cycles"] if tile else fields["drain_cycles"]
-                assert after - before >= cycles + 1
+                cycles = entry.last_drain_cycles if tile else entry.drain_cycles
+                assert after - before >= cycles
 
 
 class Chain(wiring.Component):
@@ -191,7 +191,7 @@ def test_cycles_are_those_of_the_model():
 
             async def bench(ctx, dut=dut, layer=layer, expected=expected, found=found,
                             cycles=cycles):  # fmt: skip
-                await load_fields(ctx, [dut.generator, dut.walker], layer.fields)
+                await load_entry(ctx, [dut.generator, dut.walker], layer.entry)
                 ctx.set(dut.generator.start, 1)
                 cycle = 0
                 while len(found) < len(expected):
@@ -204,10 +204,9 @@ def test_cycles_are_those_of_the_model():
 
             simulate(dut, testbenches=[bench], deadline=DEADLINE)
             assert found == expected
-            timing = layer_timing(layer.fields)
+            timing = layer_timing(layer.entry)
             assert cycles[0] == timing.first_issue, f"{plan.network.name}, layer {index}"
-            fields = layer.fields
-            lanes = fields["tile_lanes"] * (fields["lane_cycles"] + 1)
+            lanes = (layer.entry.tile_lanes - 1) * layer.entry.lane_cycles
             constants.add(timing.end - lanes - cycles[-1])
     assert len(constants) == 1, constants
 
@@ -219,7 +218,7 @@ def test_next_layer_may_be_loaded_right_after_the_last_tap():
     async def bench(ctx):
         for plan in plans(12, 700):
             for index, layer in enumerate(plan.layers):
-                await load_fields(ctx, [dut], layer.fields)
+                await load_entry(ctx, [dut], layer.entry)
                 ctx.set(dut.start, 1)
                 await ctx.tick()
                 ctx.set(dut.start, 0)
@@ -240,7 +239,7 @@ def test_address_stands_between_taps():
     taps = walk(plan, 0)[:6]
 
     async def bench(ctx):
-        await load_fields(ctx, [dut], plan.layers[0].fields)
+        await load_entry(ctx, [dut], plan.layers[0].entry)
         for tap in taps:
             await send(ctx, dut.i_taps, [{name: getattr(tap, name) for name in TAP_FIELDS}])
             ctx.set(dut.i_taps.payload.address, 0)

@@ -8,7 +8,7 @@ import pytest
 
 from model import oracle
 from model.network import Identity, Projection
-from tests.networks import Limits, images_for, random_network
+from sim.networks import Limits, images_for, random_network
 
 NARROW = Limits(
     layers=3,
