@@ -107,7 +107,7 @@ def test_program(board, tmp_path, monkeypatch, capsys):
     given += ["--sizes", "4", "--data", "DIR", "--study", str(tmp_path / "s.db"), "--trials", "1"]
     assert main([*given, "--device", "cpu"]) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "┃ cycles ┃ inferences/s at 36 MHz ┃" in said
+    assert "ℓ, layer by layer cycles inferences/s at 36 MHz validation, %" in said
     assert "4 4 4 4 4 4 4, uniform │ 159,296 │ 226.0 │ 50.00" in said
     assert main([*given, "--device", "cpu", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
