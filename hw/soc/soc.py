@@ -111,7 +111,13 @@ class Soc(wiring.Component):
         # A frame begins; and did, a cycle before.
         early, was_early = Signal(), Signal()
         ahead = exact_log2(AHEAD_CYCLES)
-        m.d.sync += [early.eq(host.busy & ~host.cycles[ahead]), was_early.eq(early)]
+        m.d.sync += [
+            early.eq(host.busy & ~host.cycles[ahead]),
+            was_early.eq(early),
+            # Frames without an end are no life: the processor would stand still for ever. From a
+            # register: the way through the watchdog is long enough.
+            boot.pause.eq(host.busy & ~host.repeat),
+        ]
         m.d.comb += [
             arbiter.hold.eq(host.busy),
             arbiter.load.eq(boot.load),
@@ -120,8 +126,6 @@ class Soc(wiring.Component):
             boot.restart.eq(csr.boot_restart),
             boot.alive.eq(csr.boot_alive),
             boot.right.eq(dma.right),
-            # Frames without an end are no life: the processor would stand still for ever.
-            boot.pause.eq(host.busy & ~host.repeat),
             # No frame takes as long as the watchdog's bit: its layer table is damaged.
             device.abort.eq(boot.clear | (host.busy & host.cycles[_WATCHDOG_BIT])),
             dma.next.eq(csr.stream_next),
