@@ -144,8 +144,7 @@ _SOC_REGISTERS = (
     ("BOOT", 0x8C, "How the firmware was started.", (
         _pulse("ALIVE", 0, "Write 1: checked firmware runs. To be written within 2 ** 20 cycles of "
                "the start and then every 2 ** 25, frames not counted, or the other copy is "
-               "started. Until the first time the red light is on and FLASH swaps the copies, "
-               "if COPY."),
+               "started. Until the first time the red light is on."),
         _ro("COPY", 1, 1, "Which copy in flash was taken: 1 if the first one is damaged or hung."),
         _pulse("RESTART", 2, "Write 1: start anew, with the first copy; aborts engine and DMA. "
                "Before ALIVE, the other copy is started."),

@@ -201,7 +201,7 @@ static void run(void) {
 
 /* --- flash ------------------------------------------------------------------------------------ */
 
-enum { WRITE_ENABLE = 0x06, READ_STATUS = 0x05, PROGRAM = 0x02, ERASE = 0x20, WAKE = 0xAB,
+enum { WRITE_ENABLE = 0x06, READ_STATUS = 0x05, PROGRAM = 0x02, ERASE = 0x20,
        READ_IDENTITY = 0x9F };
 
 static void step(void) {
@@ -216,7 +216,7 @@ static uint8_t chip_byte(uint8_t byte) {
     chip.address = chip.data = 0;
     CHECK(!chip.busy || byte == READ_STATUS, "the flash is busy");
     CHECK(byte == WRITE_ENABLE || byte == READ_STATUS || byte == PROGRAM || byte == ERASE ||
-          byte == WAKE || byte == READ_IDENTITY, "the flash does not know this instruction");
+          byte == READ_IDENTITY, "the flash does not know this instruction");
   } else if (chip.instruction == READ_STATUS) {
     return (uint8_t)(chip.busy && (stuck || chip.busy--));
   } else if (chip.instruction == READ_IDENTITY) {
