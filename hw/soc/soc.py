@@ -110,13 +110,16 @@ class Soc(wiring.Component):
         wiring.connect(m, device.flash, flash.bus)
         # A frame begins; and did, a cycle before.
         early, was_early = Signal(), Signal()
+        endless = Signal()
         ahead = exact_log2(AHEAD_CYCLES)
         m.d.sync += [
             early.eq(host.busy & ~host.cycles[ahead]),
             was_early.eq(early),
-            # Frames without an end are no life: the processor would stand still for ever. From a
-            # register: the way through the watchdog is long enough.
+            # From registers, since the ways through watchdog and sequencer are long enough. Frames
+            # without an end are no life: the processor would stand still for ever.
             boot.pause.eq(host.busy & ~host.repeat),
+            # No frame takes as long as the watchdog's bit: its layer table is damaged.
+            endless.eq(host.busy & host.cycles[_WATCHDOG_BIT]),
         ]
         m.d.comb += [
             arbiter.hold.eq(host.busy),
@@ -126,8 +129,7 @@ class Soc(wiring.Component):
             boot.restart.eq(csr.boot_restart),
             boot.alive.eq(csr.boot_alive),
             boot.right.eq(dma.right),
-            # No frame takes as long as the watchdog's bit: its layer table is damaged.
-            device.abort.eq(boot.clear | (host.busy & host.cycles[_WATCHDOG_BIT])),
+            device.abort.eq(boot.clear | endless),
             dma.next.eq(csr.stream_next),
             dma.feed.eq(csr.crc_feed_feed),
             dma.feed_data.eq(csr.crc_feed_data),

@@ -1,6 +1,7 @@
 """`hw.soc.memory`: where the processor's memory and the copies of its code lie."""
 
 import re
+import zlib
 
 import pytest
 
@@ -15,8 +16,10 @@ from hw.soc.memory import (
     FLASH_BASE,
     FLASH_SIZE,
     Memory,
+    firmware_copy,
     processor_memory,
 )
+from hw.soc.stream import CRC_RESIDUE
 
 
 def test_the_icebreakers():
@@ -50,6 +53,20 @@ def test_copies():
     for offset in (0, FIRMWARE_BYTES, COPY_DISTANCE - 4):
         assert first + offset ^ COPY_DISTANCE == second + offset
     assert first % COPY_DISTANCE == 0
+
+
+@pytest.mark.parametrize("size", [0, 4, 5000, FIRMWARE_BYTES - 4])
+def test_a_copy_is_filled_and_sealed(size):
+    code = bytes(range(1, 251)) * 33
+    copy = firmware_copy(code[:size])
+    assert len(copy) == FIRMWARE_BYTES == 8192
+    assert copy[:-4] == code[:size] + b"\xff" * (8188 - size)
+    assert zlib.crc32(copy) == CRC_RESIDUE
+
+
+def test_code_that_is_too_long_for_a_copy():
+    with pytest.raises(ValueError, match=r"^The firmware must have at most 8188 bytes, not 8189$"):
+        firmware_copy(bytes(8189))
 
 
 def test_the_flash_is_on_the_bus_and_over_nothing_else():
