@@ -86,8 +86,9 @@ def test_two_processes_have_the_loss_curve_of_one(curves):
 def test_two_processes_in_bf16(curves):
     """Compiled code, Muon, quantised, frozen: gradients of half a batch are rounded before the sum.
 
-    The first loss is before any gradient. Half a batch may take another kernel of the processor, with
-    sums in another order, so that a few activations are rounded the other way (1.4e-6 was seen).
+    The first loss is before any gradient. Half a batch may take another kernel of the processor,
+    with sums in another order, so that a few activations are rounded the other way (1.4e-6 was
+    seen).
     """
     one, two = curves["bf16", 1], curves["bf16", 2]
     assert two["losses"][0] == pytest.approx(one["losses"][0], rel=1e-4, abs=0)
