@@ -131,4 +131,4 @@ def test_explanation_away_from_the_sources(installed, tmp_path):
     Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "red.png")
     done = run(installed, tmp_path, "-m", "firmware.decisivenets", "explain", "red.png")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "explanation.html").stat().st_size > 10_000
+    assert (tmp_path / "build/explain/red.html").stat().st_size > 10_000

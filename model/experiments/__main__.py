@@ -268,7 +268,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_options(experiment, options)
     session = open_session(options, show_progress(), command_line(arguments))
     if not options.report:
-        session.progress.say(f"Recording in {session.folder}/")
         try:
             experiment.run(session)
         except UserError:  # interrupted, for example: what there is can be read

@@ -123,6 +123,8 @@ class Session:
             return
         left = [task.training.data_set for task in tasks if task.key not in self.records]
         self.store.check_data(dict.fromkeys(left))
+        if left:
+            self.progress.say(f"Recording in {self.folder}/")
         with self.progress:
             self._perform(tasks, keys)
 

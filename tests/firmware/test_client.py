@@ -14,7 +14,7 @@ from tests.firmware.fake import FakeDevice, MemoryPort
 ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"
 MAP = REGISTER_MAP.version
-MAJOR = MAP >> 16
+MAJOR, MINOR = MAP >> 16, MAP & 0xFFFF
 
 
 def opened(fake_device):
@@ -50,10 +50,10 @@ def test_our_version_is_the_fakes():
      f"{PROTOCOL_VERSION}: {ANEW}"),
     ({"protocol": 0xFFFF_FFFF}, "The board's firmware speaks protocol version 4294967295, newer "
      f"than this program's {PROTOCOL_VERSION}: {RENEW}"),
-    ({"map_version": MAP - (1 << 16)}, f"The board's bitstream has register map {MAJOR - 1}.0, "
-     f"older than this program's {MAJOR}.0: {ANEW}"),
-    ({"map_version": MAP + 0x1_0001}, f"The board's bitstream has register map {MAJOR + 1}.1, "
-     f"newer than this program's {MAJOR}.0: {RENEW}"),
+    ({"map_version": MAP - (1 << 16)}, "The board's bitstream has register map "
+     f"{MAJOR - 1}.{MINOR}, older than this program's {MAJOR}.{MINOR}: {ANEW}"),
+    ({"map_version": MAP + 0x1_0001}, "The board's bitstream has register map "
+     f"{MAJOR + 1}.{MINOR + 1}, newer than this program's {MAJOR}.{MINOR}: {RENEW}"),
 ])  # fmt: skip
 def test_other_versions(wrong, text):
     with fails(text):

@@ -85,7 +85,7 @@ def test_linker_script_has_the_memory():
             "not 33 and 8",
         ),
         (
-            {"bias_bits": 8, "multiplier_bits": 32, "factor_bits": 8},
+            {"bias_bits": 8, "multiplier_bits": 32, "factor_bits": 8, "requantise_bits": 25},
             "The firmware is written for biases of at most 32 and multipliers of at most 31 bits, "
             "not 8 and 32",
         ),

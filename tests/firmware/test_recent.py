@@ -12,6 +12,7 @@ from firmware.flash_image import make_flash_image
 from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS, SECTIONS
 from firmware.recent import remember, simulated_image
 from hw.boards import BOARDS
+from hw.soc.memory import firmware_copy
 from model import zoo
 from model.network import load
 
@@ -22,7 +23,7 @@ BOARD = BOARDS["icebreaker"]
 def packed():
     network = load(zoo.find())
     return make_flash_image(
-        bitstream=None, copy=bytes(range(1, 256)) * 20, network=network,
+        bitstream=None, copy=firmware_copy(bytes(range(1, 256)) * 20), network=network,
         capability=BOARD.capability, demo=drawings(network),
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 import pytest
 
 from hw.boards import BOARDS, find_board
+from hw.flow import design_sha256
 from hw.regmap import REGISTER_MAP
 from hw.soc.memory import FIRMWARE_BYTES, processor_memory
 from model.errors import UserError
@@ -75,7 +76,9 @@ def test_a_baud_rate_that_is_asked_for():
     assert board.baud(36_000_000, 1_000_000) == 1_000_000
     # The divisor is the clock's cycles in a bit.
     for baud, divisor in ((None, 6), (2_000_000, 18)):
-        assert board.make_top(board.capability, 36, baud).soc._divisor == divisor
+        top = board.make_top(board.capability, 36, baud)
+        assert top.soc._divisor == divisor
+        assert design_sha256(board, top)  # it can be made
 
 
 @pytest.mark.parametrize("clock, known", [

@@ -191,7 +191,7 @@ def test_capability_round_trip():
     )  # fmt: skip
     words = constant_words(capability=capability, clock_hz=36_000_000)
     assert set(words) == {one.name for one in REGISTER_MAP.registers if one.constant}
-    assert words["ID"] == 0x4448414D and words["VERSION"] == 0x2_0000 == REGISTER_MAP.version
+    assert words["ID"] == 0x4448414D and words["VERSION"] == 0x2_0001 == REGISTER_MAP.version
     assert words["CLOCK_HZ"] == 36_000_000
     assert words["ARRAY"] == 0x0101_0020
     assert capability_from_words(words) == capability

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 
 from model.lookalikes import LOOKALIKES, as_shown
+from tests.programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-PROGRAMS = [
-    "hw.build", "hw.regmap", "sim", "sim.board", "firmware", "firmware.compile", "firmware.header",
-    "model.evaluate", "model.experiments", "model.explain", "model.few_shot", "model.golden",
-    "model.memory", "model.multiplications", "model.noise", "model.onnx",
-    "model.prune", "model.search", "model.show", "model.train", "model.wins", "model.zoo",
-]  # fmt: skip
 
 # All programs in one process: each import of torch would take seconds.
 HELP = """
@@ -53,17 +47,6 @@ def run(*words, **environment):
     )
     encoding = environment.get("PYTHONIOENCODING", "ascii")
     return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)
-
-
-def test_all_programs_are_here():
-    found = {
-        ".".join(path.with_suffix("").relative_to(ROOT).parts).removesuffix(".__main__")
-        for package in ("hw", "sim", "firmware", "model")
-        for path in (ROOT / package).rglob("*.py")
-        if '__name__ == "__main__"' in path.read_text("utf-8")
-    }
-    assert found - set(PROGRAMS) == {"model.supervisor"}  # takes no options
-    assert set(PROGRAMS) <= found
 
 
 @pytest.mark.parametrize("environment", ENCODINGS, ids=lambda e: "-".join(e.values()))
