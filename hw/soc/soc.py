@@ -110,7 +110,8 @@ class Soc(wiring.Component):
         wiring.connect(m, device.flash, flash.bus)
         # A frame begins; and did, a cycle before.
         early, was_early = Signal(), Signal()
-        endless = Signal()
+        over, was_over, endless = Signal(), Signal(), Signal()
+        m.d.comb += over.eq(host.busy & host.cycles[_WATCHDOG_BIT])
         ahead = exact_log2(AHEAD_CYCLES)
         m.d.sync += [
             early.eq(host.busy & ~host.cycles[ahead]),
@@ -118,8 +119,10 @@ class Soc(wiring.Component):
             # From registers, since the ways through watchdog and sequencer are long enough. Frames
             # without an end are no life: the processor would stand still for ever.
             boot.pause.eq(host.busy & ~host.repeat),
-            # No frame takes as long as the watchdog's bit: its layer table is damaged.
-            endless.eq(host.busy & host.cycles[_WATCHDOG_BIT]),
+            # No frame takes as long as the watchdog's bit: its layer table is damaged. One pulse:
+            # the count stands until the next start, and an idle engine must not be aborted.
+            was_over.eq(over),
+            endless.eq(over & ~was_over),
         ]
         m.d.comb += [
             arbiter.hold.eq(host.busy),
