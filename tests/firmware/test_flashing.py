@@ -37,7 +37,7 @@ from model.network import load
 from tests.bitstreams import bitstream
 from tests.firmware.fake import FakeDevice, pseudo_terminal
 from tests.firmware.real_loader import BOARD as DEVICE
-from tests.firmware.real_loader import OTHER, SECOND, Usb, libraries
+from tests.firmware.real_loader import OTHER, SECOND, Usb
 
 BOARD = BOARDS["icebreaker"]
 BITSTREAM = bitstream()
@@ -96,11 +96,6 @@ def loader(place, monkeypatch):
     says("VERIFY OK\n", 0)
     monkeypatch.setenv("OPENFPGALOADER", str(program))
     return says
-
-
-@pytest.fixture(scope="session")
-def usb_libraries(tmp_path_factory):
-    return libraries(tmp_path_factory.mktemp("usb"))
 
 
 @pytest.fixture

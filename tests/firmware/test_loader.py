@@ -13,7 +13,7 @@ from hw.boards import BOARDS
 from hw.tools import Toolchain
 from model.errors import UserError
 from tests.firmware.real_loader import BOARD as DEVICE
-from tests.firmware.real_loader import OTHER, SECOND, Usb, libraries
+from tests.firmware.real_loader import OTHER, SECOND, Usb
 from tests.firmware.test_loader_words import DENIED, FAILED, GOOD, TABLE, UNVERIFIED
 
 BOARD = BOARDS["icebreaker"]
@@ -221,11 +221,6 @@ def test_a_list_that_is_none(stand_in):
     assert stand_in("done").scan() is None
     assert stand_in(TABLE, status=1).scan() is None
     assert len(stand_in(TABLE).scan().chips) == 2
-
-
-@pytest.fixture(scope="session")
-def usb_libraries(tmp_path_factory):
-    return libraries(tmp_path_factory.mktemp("usb"))
 
 
 @pytest.fixture
