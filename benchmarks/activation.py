@@ -30,14 +30,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model import fused
-from model.cifar import Images, augment, pack, to_input
-from model.distributed import device_of
-from model.errors import Parser, UserError, run_cli
-from model.shapes import NETWORKS, Shape, shape_of
-from model.terminal import Table, console
-from model.train_options import numbers
-from model.trainer import Recipe, Trainer, reuse_memory
+from model.common.distributed import device_of
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console
+from model.data.cifar import Images, augment, pack, to_input
+from model.dham import fused
+from model.dham.shapes import NETWORKS, Shape, shape_of
+from model.training.options import numbers
+from model.training.trainer import Recipe, Trainer, reuse_memory
 
 RELU = "ReLU (ℓ = 1), same code"
 

@@ -23,10 +23,10 @@ from serial import Serial
 from firmware.compile import compile_firmware
 from firmware.ports import open_serial
 from hw.boards import find_board
+from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.boot import WATCHDOG_BIT
-from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.soc import FAILURE
-from model.errors import Parser, UserError, run_cli
+from model.common.errors import Parser, UserError, run_cli
 from sim.board import Board, start
 
 __all__ = ["FIRST_BITS", "bits", "flash", "main", "run", "short_watchdog", "sweep"]

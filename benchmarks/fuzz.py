@@ -15,7 +15,7 @@ import tempfile
 from importlib import util
 from pathlib import Path
 
-from model.errors import Parser, UserError, run_cli
+from model.common.errors import Parser, UserError, run_cli
 
 __all__ = ["find_runtime", "fuzz", "main"]
 

@@ -18,9 +18,9 @@ from firmware.ports import SIMULATED_SLOWNESS, open_serial
 from firmware.protocol import Counter
 from hw.boards import find_board
 from model import zoo
-from model.errors import Parser, UserError, run_cli
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console
 from model.network import load
-from model.terminal import Table, console
 from sim.board import start
 
 __all__ = ["main", "measure"]

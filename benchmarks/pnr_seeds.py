@@ -10,12 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hw import flow
 from hw.boards import find_board
 from hw.build import board_capability
-from hw.tools import Toolchain
-from model.errors import Parser, UserError, run_cli
-from model.terminal import Table, console
+from hw.flow import steps as flow
+from hw.flow.tools import Toolchain
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console
 
 __all__ = ["main", "sweep"]
 

@@ -41,13 +41,13 @@ from amaranth.lib import io, wiring
 from amaranth.lib.wiring import Out
 from cobs import cobs
 
-from hw import flow
 from hw.boards import find_board
 from hw.bus.wishbone import Signature
-from hw.pll import PLLClock, solve_pll
-from hw.tools import Toolchain
-from model.errors import Parser, UserError, run_cli
-from model.terminal import Table, console
+from hw.families.ice40.pll import PLLClock, solve_pll
+from hw.flow import steps as flow
+from hw.flow.tools import Toolchain
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console
 
 __all__ = ["CORES", "LATENCIES", "Core", "build_program", "execute", "expected", "main", "simulate"]
 

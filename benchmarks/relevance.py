@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from model import zoo
-from model.cifar import check_input, data_set_of, read_test
-from model.errors import Parser, UserError, run_cli
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console, progress_bar
+from model.data.cifar import check_input, data_set_of, read_test
 from model.explain.attribution import Explanation, explain, maps_of
+from model.integers.reference import logits
 from model.network import Network
 from model.prune import prune
-from model.reference import logits
 from model.show import open_network
-from model.terminal import Table, console, progress_bar
 
 __all__ = ["main", "measure"]
 

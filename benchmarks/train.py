@@ -20,14 +20,14 @@ from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
 from brevitas.quant import Int8WeightPerChannelFloat
 from torch import Tensor, nn
 
-from model import fused
-from model.activation import winner_takes_all
-from model.cifar import Images, augment, pack, read_training, to_input
-from model.errors import Parser, UserError, run_cli
-from model.resnet import ResNet
-from model.shapes import shape_of
-from model.terminal import Table, console
-from model.trainer import reuse_memory
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console
+from model.data.cifar import Images, augment, pack, read_training, to_input
+from model.dham import fused
+from model.dham.activation import winner_takes_all
+from model.dham.resnet import ResNet
+from model.dham.shapes import shape_of
+from model.training.trainer import reuse_memory
 
 GROUP_SIZE = 4
 

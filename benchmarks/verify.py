@@ -18,11 +18,11 @@ import numpy as np
 
 from hw.boards import find_board
 from hw.capability import Capability
-from hw.plan import PlanError, make_plan
+from hw.compile.plan import PlanError, make_plan
 from model import zoo
-from model.errors import Parser, UserError, run_cli
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import Table, console
 from model.network import Classifier, Conv, Identity, Network, Projection, load
-from model.terminal import Table, console
 from sim.__main__ import reference
 from sim.images import random_images
 from sim.model import compile_model

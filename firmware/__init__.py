@@ -7,6 +7,6 @@ runpy.run_path(str(Path(__file__).parents[1] / "firmware/siblings.py"))["check"]
     "hw", "model", "sim"
 )
 
-from model.errors import starting  # noqa: E402
+from model.common.errors import starting  # noqa: E402
 
 starting()

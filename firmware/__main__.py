@@ -12,11 +12,12 @@ from firmware import commands, tables
 from firmware.messages import explain_boot_error
 from firmware.ports import connect, find_port, listen
 from firmware.versions import ignored_lesson
-from model import heartbeat, zoo
-from model.errors import Parser, Terminated, UserError, run_cli
+from model import zoo
+from model.common import heartbeat
+from model.common.errors import Parser, Terminated, UserError, run_cli
+from model.common.terminal import console
+from model.data.pictures import add_picture_options
 from model.network import load
-from model.pictures import add_picture_options
-from model.terminal import console
 
 __all__ = ["main"]
 

@@ -1,6 +1,6 @@
 """What an iCE40's bitstream does with the flash: whether it leaves it awake."""
 
-from model.errors import UserError
+from model.common.errors import UserError
 
 __all__ = ["check_bitstream"]
 

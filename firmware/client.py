@@ -20,7 +20,7 @@ from firmware.protocol import (
 from firmware.versions import compare, explain_boot
 from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
-from model.errors import UserError
+from model.common.errors import UserError
 
 __all__ = ["Device", "DeviceError", "Refusal", "encode_label"]
 

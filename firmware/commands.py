@@ -9,10 +9,10 @@ from firmware.messages import boot_error_name
 from firmware.versions import explain_boot, ignored_lesson
 from hw.bus.registers import version_text
 from hw.regmap import REGISTER_MAP
-from model.errors import UserError, nearest
-from model.picture_files import find_pictures, shown
-from model.pictures import PictureOptions, read_picture
-from model.terminal import Bar, progress_bar
+from model.common.errors import UserError, nearest
+from model.common.terminal import Bar, progress_bar
+from model.data.picture_files import find_pictures, shown
+from model.data.pictures import PictureOptions, read_picture
 
 __all__ = ["COMMANDS", "NEED_NETWORK", "Answer", "parse_address", "prepare"]
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from firmware.header import c_header, check_capability, firmware_script
 from hw.boards import BOARDS, find_board
 from hw.capability import Capability
-from hw.soc.memory import FIRMWARE_BYTES, firmware_copy, processor_memory
-from model import children
-from model.errors import Parser, UserError, run_cli
-from model.files import check_output, write
+from hw.soc.addresses import FIRMWARE_BYTES, firmware_copy, processor_memory
+from model.common import children
+from model.common.errors import Parser, UserError, run_cli
+from model.common.files import check_output, write
 
 __all__ = ["COMPILERS", "SOURCES", "Firmware", "build", "compile_firmware"]
 
@@ -59,7 +59,7 @@ class Firmware:
     Parameters
     ----------
     copy : bytes
-        One copy for the flash (`hw.soc.memory.firmware_copy`).
+        One copy for the flash (`hw.soc.addresses.firmware_copy`).
     firmware_bytes : int
         Bytes of the firmware, with its CRC-32.
     data_bytes, learned_bytes, stack_bytes : int

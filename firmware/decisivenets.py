@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.errors import Parser, UserError, nearest, run_cli
+from model.common.errors import Parser, UserError, nearest, run_cli
 
 __all__ = ["COMMANDS", "SHELLS", "Command", "main", "version"]
 
@@ -90,7 +90,7 @@ def version() -> str:
     project = _ROOT / "pyproject.toml"
     if not project.is_file():
         return importlib.metadata.version(_NAME)
-    from model.origin import UNKNOWN, commit_of
+    from model.training.origin import UNKNOWN, commit_of
 
     number = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
     commit = commit_of(_ROOT)

@@ -36,11 +36,11 @@ from firmware.layout import (
 from firmware.protocol import LABEL_BYTES
 from firmware.versions import capability_crc
 from hw.capability import Capability
-from hw.heads import DevicePlan, make_device_plan
+from hw.compile.heads import DevicePlan, make_device_plan
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES
+from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.stream import CRC_RESIDUE
-from model.errors import UserError
+from model.common.errors import UserError
 from model.network import Network
 
 __all__ = [

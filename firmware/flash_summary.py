@@ -5,9 +5,9 @@ from typing import Any
 
 from hw.boards import Board, find_board
 from hw.build import prepare
-from hw.report import print_summary, summary_lines
-from model.invocation import command
-from model.terminal import console, pairs
+from hw.flow.report import print_summary, summary_lines
+from model.common.invocation import command
+from model.common.terminal import console, pairs
 
 __all__ = ["tell"]
 

@@ -19,16 +19,16 @@ from firmware.loader import Evidence, Loader
 from firmware.ports import connect
 from hw.boards import Board, find_board
 from hw.build import build, prepare
-from hw.flow import design_sha256
-from hw.staging import Stages, Staging
-from hw.tools import Toolchain
+from hw.flow.staging import Stages, Staging
+from hw.flow.steps import design_sha256
+from hw.flow.tools import Toolchain
 from model import zoo
-from model.errors import UserError
-from model.files import check_output, write
+from model.common.errors import UserError
+from model.common.files import check_output, write
+from model.common.terminal import console
+from model.data.picture_files import STANDARD_INPUT, find_pictures, shown
+from model.data.pictures import PictureOptions, read_picture
 from model.network import Network, load
-from model.picture_files import STANDARD_INPUT, find_pictures, shown
-from model.pictures import PictureOptions, read_picture
-from model.terminal import console
 
 __all__ = [
     "ask_board",

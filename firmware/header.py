@@ -1,6 +1,6 @@
 """The C header of constants, and the linker script, of the program that runs on the device.
 
-Nothing is typed twice: registers come from `hw.regmap`, the memory from `hw.soc.memory`, widths
+Nothing is typed twice: registers come from `hw.regmap`, the memory from `hw.soc.addresses`, widths
 from the capability, numbers of the protocol and of the flash from `firmware.protocol`,
 `firmware.frames` and `firmware.layout`.
 
@@ -13,13 +13,13 @@ from firmware import frames, layout, protocol
 from hw.boards import BOARDS, find_board
 from hw.bus.export import to_c
 from hw.capability import Capability
-from hw.device import ADDRESS_WIDTH
 from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FLASH_BASE, processor_memory
+from hw.soc.accelerator import ADDRESS_WIDTH
+from hw.soc.addresses import FLASH_BASE, processor_memory
 from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
-from model.errors import Parser, UserError, run_cli
-from model.files import check_output, write
+from model.common.errors import Parser, UserError, run_cli
+from model.common.files import check_output, write
 
 __all__ = [
     "FIRMWARE_VERSION",
@@ -68,7 +68,7 @@ def c_header(capability: Capability) -> str:
     check_capability(capability)
     memory = processor_memory(capability)
     groups = {
-        "Memory (hw.soc.memory)": {
+        "Memory (hw.soc.addresses)": {
             "MEMORY_START": memory.start,
             "MEMORY_SIZE": memory.size,
             "BUS_BYTES": 4 << ADDRESS_WIDTH,

@@ -6,7 +6,7 @@ makes), `docs/flash-image.md` describes it.
 
 from enum import IntEnum
 
-from hw.heads import Head
+from hw.compile.heads import Head
 
 __all__ = [
     "BITSTREAM",
@@ -34,7 +34,7 @@ SECTOR_BYTES = 4096
 
 BITSTREAM = 0
 BITSTREAM_BYTES = 0x2_0000
-"""Room for the bitstream; the copies of the firmware follow (`hw.soc.memory`)."""
+"""Room for the bitstream; the copies of the firmware follow (`hw.soc.addresses`)."""
 
 DIRECTORY = 0x2_8000
 DIRECTORY_BYTES = SECTOR_BYTES

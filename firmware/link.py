@@ -10,8 +10,8 @@ from typing import Protocol
 from firmware.frames import Reply, Splitter, request
 from firmware.messages import FLASH_ANEW
 from firmware.protocol import Command
-from model.errors import UserError
-from model.invocation import command
+from model.common.errors import UserError
+from model.common.invocation import command
 
 __all__ = ["ALARM", "TRIES", "Link", "LinkError", "NoAnswer", "Port", "Request"]
 

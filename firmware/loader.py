@@ -23,8 +23,8 @@ from firmware.loader_words import (
 )
 from firmware.usb import Chip
 from hw.boards import Board
-from hw.tools import Toolchain
-from model.errors import UserError
+from hw.flow.tools import Toolchain
+from model.common.errors import UserError
 
 __all__ = ["Evidence", "Loader"]
 

@@ -1,7 +1,7 @@
 """What a device's statuses and boot errors mean to people, and what would mend them."""
 
 from firmware.protocol import BootError, Status
-from model.invocation import command
+from model.common.invocation import command
 from model.network import RENEW_PROGRAM
 
 __all__ = [

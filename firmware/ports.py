@@ -13,10 +13,10 @@ from firmware import usb
 from firmware.client import Device
 from firmware.link import TRIES, Link, LinkError, NoAnswer
 from hw.boards import BOARDS, Board
-from model.errors import UserError
-from model.files import locked
-from model.invocation import command
-from model.places import state_folder
+from model.common.errors import UserError
+from model.common.files import locked
+from model.common.invocation import command
+from model.common.places import state_folder
 
 __all__ = ["RULE", "connect", "find_port", "listen", "open_link", "open_serial", "rates"]
 

@@ -6,7 +6,7 @@ people stands between zero bytes too, as plain lines (`docs/protocol.md`).
 
 from enum import IntEnum
 
-from hw.heads import MAX_FEATURES, MAX_LEARNED
+from hw.compile.heads import MAX_FEATURES, MAX_LEARNED
 
 __all__ = [
     "CLASSIFY_LEARNED",

@@ -15,10 +15,10 @@ from firmware.flash_image import FlashImage, FlashImageError, parse
 from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS
 from hw.boards import BOARDS, Board
 from model import zoo
-from model.errors import UserError
-from model.files import locked, write
+from model.common.errors import UserError
+from model.common.files import locked, write
+from model.common.places import state_folder
 from model.network import Network, load
-from model.places import state_folder
 
 __all__ = ["remember", "simulated_image"]
 

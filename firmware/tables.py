@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from model.terminal import Table, pairs, say
+from model.common.terminal import Table, pairs, say
 
 __all__ = ["show"]
 

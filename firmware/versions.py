@@ -21,8 +21,8 @@ from firmware.protocol import BootError
 from hw.bus.registers import version_text
 from hw.capability import Capability
 from hw.regmap import REGISTER_MAP, capability_words
-from hw.soc.memory import FLASH_BASE
-from model.errors import UserError
+from hw.soc.addresses import FLASH_BASE
+from model.common.errors import UserError
 
 if TYPE_CHECKING:
     from firmware.client import Device

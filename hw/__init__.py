@@ -5,6 +5,6 @@ from pathlib import Path
 
 runpy.run_path(str(Path(__file__).parents[1] / "firmware/siblings.py"))["check"]("model", "sim")
 
-from model.errors import starting  # noqa: E402
+from model.common.errors import starting  # noqa: E402
 
 starting()

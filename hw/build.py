@@ -13,18 +13,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hw import flow
 from hw.boards import Board, find_board
 from hw.capability import Capability
-from hw.plan import make_plan
-from hw.report import RESOURCES, make_plan_report, make_report, print_plan, print_summary
-from hw.report_html import render_html
-from hw.staging import Stages, Staging
-from hw.tools import Toolchain
+from hw.compile.plan import make_plan
+from hw.flow import steps as flow
+from hw.flow.report import RESOURCES, make_plan_report, make_report, print_plan, print_summary
+from hw.flow.report_html import render_html
+from hw.flow.staging import Stages, Staging
+from hw.flow.tools import Toolchain
 from model import zoo
-from model.errors import Parser, UserError, run_cli
+from model.common.errors import Parser, UserError, run_cli
+from model.common.terminal import console
 from model.network import Network, load
-from model.terminal import console
 
 __all__ = ["Job", "Verification", "board_capability", "build", "main", "prepare", "verify"]
 

@@ -1,7 +1,7 @@
 """The register map: the one description of what the processor sees of the system.
 
-The hardware (`hw.device`, `hw.soc`), the host tool (`firmware`), the C header, the SVD, LiteX's
-csr.csv and `docs/registers.md` all derive from `REGISTER_MAP`; nothing is typed twice.
+The hardware (`hw.soc.accelerator`, `hw.soc`), the host tool (`firmware`), the C header, the SVD,
+LiteX's csr.csv and `docs/registers.md` all derive from `REGISTER_MAP`; nothing is typed twice.
 
 `python -m hw.regmap --format python|c|svd|csv|md [--output FILE]`
 """
@@ -13,8 +13,8 @@ from hw.bus.export import FORMATS
 from hw.bus.registers import Field, Register, RegisterMap, Window
 from hw.capability import SLICE_BITS, Capability
 from hw.engine.interface import Region
-from model.errors import Parser, run_cli
-from model.files import write
+from model.common.errors import Parser, run_cli
+from model.common.files import write
 
 __all__ = [
     "ENGINE_MAP",

@@ -3,6 +3,6 @@
 Nothing heavy is imported here: `hw` reads `model.network` where torch is not installed.
 """
 
-from model.errors import starting
+from model.common.errors import starting
 
 starting()

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from . import cifar
-from .checkpoint import BATCH, classify, is_checkpoint, open_trained
-from .errors import Parser, UserError, run_cli
-from .golden import differences
-from .network import Network
-from .optional import need
-from .reference import logits
-from .show import open_network
-from .terminal import progress_bar
+from model.common.errors import Parser, UserError, run_cli
+from model.common.optional import need
+from model.common.terminal import progress_bar
+from model.data import cifar
+from model.golden import differences
+from model.integers.reference import logits
+from model.network import Network
+from model.show import open_network
+from model.training.checkpoint import BATCH, classify, is_checkpoint, open_trained
 
 __all__ = ["accuracy", "main"]
 

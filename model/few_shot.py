@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model._torch import torch, without_gradients
-from model.checkpoint import BATCH, Trained, is_checkpoint, open_trained
-from model.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
-from model.errors import Parser, UserError, nearest, run_cli
+from model.common.errors import Parser, UserError, nearest, run_cli
+from model.common.lazy import torch, without_gradients
+from model.common.optional import need
+from model.common.terminal import Table, console, progress_bar, say
+from model.data.cifar import DATA_SETS, check_input, few_shot_classes, read_few_shot, to_input
+from model.integers.reference import logits
 from model.network import Network
-from model.optional import need
-from model.reference import logits
 from model.show import open_network
-from model.terminal import Table, console, progress_bar, say
+from model.training.checkpoint import BATCH, Trained, is_checkpoint, open_trained
 
 if TYPE_CHECKING:
-    from model.resnet import ResNet
+    from model.dham.resnet import ResNet
 
 __all__ = [
     "VARIANTS",

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .errors import Parser, run_cli
-from .network import Golden, Network, load, record_digest, save
-from .optional import need
-from .reference import Reference, run
+from model.common.errors import Parser, run_cli
+from model.common.optional import need
+from model.integers.reference import Reference, run
+from model.network import Golden, Network, load, record_digest, save
 
 __all__ = ["attach_golden", "candidates", "differences"]
 

@@ -1,8 +1,9 @@
 """``python -m model.multiplications --network NAME|FILE``: multiplications of one frame, by layer.
 
-True counts are those of ``model.count`` (``docs/arithmetic.md``): dense with padding, dense with
-the taps inside the image alone, and as a DHAM. ``--paper`` counts as Table 1 of arXiv 2012.01509
-does, beside the true counts, and compares with what is printed there; status 1 if it is not equal.
+True counts are those of ``model.network.count`` (``docs/arithmetic.md``): dense with padding, dense
+with the taps inside the image alone, and as a DHAM. ``--paper`` counts as Table 1 of arXiv
+2012.01509 does, beside the true counts, and compares with what is printed there; status 1 if it is
+not equal.
 """
 
 import json
@@ -11,12 +12,12 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from .count import multiplications
-from .errors import Parser, UserError, nearest, run_cli
-from .network import Classifier, Conv, Identity, Network, Projection
-from .shapes import NETWORKS, Convolution, Shape, shape_of
-from .show import open_network
-from .terminal import Table, console, say
+from model.common.errors import Parser, UserError, nearest, run_cli
+from model.common.terminal import Table, console, say
+from model.dham.shapes import NETWORKS, Convolution, Shape, shape_of
+from model.network import Classifier, Conv, Identity, Network, Projection
+from model.network.count import multiplications
+from model.show import open_network
 
 __all__ = [
     "PRINTED",

@@ -17,15 +17,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model._torch import torch
-from model.checkpoint import Trained, classify, is_checkpoint, open_trained
-from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
-from model.errors import Parser, UserError, nearest, run_cli
+from model.common.errors import Parser, UserError, nearest, run_cli
+from model.common.lazy import torch
+from model.common.optional import need
+from model.common.terminal import Table, console, progress_bar, say
+from model.data.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
+from model.integers.reference import Reference
 from model.network import Network
-from model.optional import need
-from model.reference import Reference
 from model.show import open_network
-from model.terminal import Table, console, progress_bar, say
+from model.training.checkpoint import Trained, classify, is_checkpoint, open_trained
 
 __all__ = ["CONSTANTS", "NOISES", "SEVERITIES", "main", "noise_table", "noisy", "summary"]
 

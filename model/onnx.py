@@ -2,7 +2,7 @@
 
 The second opinion on ``docs/arithmetic.md``: any ONNX runtime computes the records of every layer
 and the logits, with code that this project did not write. ``--check N`` runs onnxruntime beside
-the torch reference and compares all of them (``model.onnx_check``).
+the torch reference and compares all of them (``model.integers.onnx_check``).
 
 Requantiser and winner-takes-all are local functions (``FUNCTIONS``) made of standard operators,
 so that a viewer shows a layer as ConvInteger, Requantise, WinnerTakesAll. Outputs, types and what
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import files, zoo
-from .errors import Parser, UserError, run_cli
-from .network import Conv, Network
-from .optional import Lazy, need
-from .show import open_network
+from model import zoo
+from model.common import files
+from model.common.errors import Parser, UserError, run_cli
+from model.common.optional import Lazy, need
+from model.network import Conv, Network
+from model.show import open_network
 
 if TYPE_CHECKING:
     import onnx
@@ -328,7 +329,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = files.check_output(name, "--output", keep=zoo.find(options.file))
     images = None
     if options.check is not None:
-        from . import onnx_check
+        from model.integers import onnx_check
 
         images = onnx_check.images_for(network, options.check, options.data)
     data = write(export(network), path)

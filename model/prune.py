@@ -20,22 +20,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from . import files, zoo
-from ._torch import torch
-from .cifar import DATA_SETS, Images, check_input, data_set_of, read_test, read_training, to_input
-from .count import taps
-from .errors import Parser, UserError, run_cli
-from .golden import attach_golden
-from .multiplications import skeleton
-from .network import Classifier, Conv, Network, save
-from .optional import need
-from .reference import Reference
-from .show import open_network
-from .terminal import Table, console, progress_bar, say
-from .wins import network_wins, torch_wins
+from model import zoo
+from model.common import files
+from model.common.errors import Parser, UserError, run_cli
+from model.common.lazy import torch
+from model.common.optional import need
+from model.common.terminal import Table, console, progress_bar, say
+from model.data.cifar import (
+    DATA_SETS,
+    Images,
+    check_input,
+    data_set_of,
+    read_test,
+    read_training,
+    to_input,
+)
+from model.golden import attach_golden
+from model.integers.reference import Reference
+from model.multiplications import skeleton
+from model.network import Classifier, Conv, Network, save
+from model.network.count import taps
+from model.show import open_network
+from model.wins import network_wins, torch_wins
 
 if TYPE_CHECKING:
-    from .resnet import ResNet
+    from model.dham.resnet import ResNet
 
 __all__ = ["CRITERIA", "SCOPES", "choose", "cost", "curve", "main", "prune", "scores"]
 
@@ -76,7 +85,7 @@ def _wins(network, images):
     if isinstance(network, Network):
         found = network_wins(network, images)
     else:
-        from .resnet import evaluating
+        from model.dham.resnet import evaluating
 
         layers = [(layer.name, layer.group_size) for layer in network.layers]
         device = next(network.parameters()).device
@@ -206,7 +215,7 @@ def cost(network: ResNet | Network, masks: Sequence[np.ndarray]) -> tuple[int, i
     """(multiplications of one frame, weights) that are left without the maps of `masks`.
 
     A removed map saves its own products; the products of whoever reads it are saved once its whole
-    group is gone, because a group counts once (`model.count`).
+    group is gone, because a group counts once (`model.network.count`).
     """
     if not isinstance(network, Network):
         network = skeleton(network.shape)
@@ -317,7 +326,7 @@ def _decisions(pruned, masks, images):
             part = images.pixels[first : first + REFERENCE_BATCH].cpu().numpy()
             yield torch.from_numpy(reference.logits(part).argmax(axis=1))
         return
-    from .resnet import evaluating
+    from model.dham.resnet import evaluating
 
     device = next(pruned.parameters()).device
     with evaluating(pruned):

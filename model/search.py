@@ -17,19 +17,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from . import files
-from ._torch import torch
-from .cifar import DATA_SETS, Images, read_training
-from .cycles import BoardCycles
-from .distributed import device_of
-from .errors import Parser, UserError, how_stopped, nearest, run_cli
-from .multiplications import layer_counts, skeleton, total
-from .optional import need
-from .shapes import NETWORKS, Shape
-from .space import Costs, Space
-from .study import Study
-from .terminal import Table, console, progress_bar
-from .trainer import RECIPES, Recipe, Trainer, reuse_memory
+from model.common import files
+from model.common.distributed import device_of
+from model.common.errors import Parser, UserError, how_stopped, nearest, run_cli
+from model.common.lazy import torch
+from model.common.optional import need
+from model.common.terminal import Table, console, progress_bar
+from model.data.cifar import DATA_SETS, Images, read_training
+from model.dham.shapes import NETWORKS, Shape
+from model.multiplications import layer_counts, skeleton, total
+from model.searching.cycles import BoardCycles
+from model.searching.space import Costs, Space
+from model.searching.study import Study
+from model.training.trainer import RECIPES, Recipe, Trainer, reuse_memory
 
 __all__ = ["main", "multiplications_of", "plot", "results", "search"]
 
@@ -80,8 +80,9 @@ def search(
     seed : int
         Of Optuna's proposals and of every training.
     cost, unit : callable, str
-        What the budget counts, as a function of the shape (`model.cycles.BoardCycles`, for example;
-        it may raise `model.space.DoesNotFit`), and its name. A larger ℓ must cost no more.
+        What the budget counts, as a function of the shape (`model.searching.cycles.BoardCycles`,
+        for example; it may raise `model.searching.space.DoesNotFit`), and its name. A larger ℓ must
+        cost no more.
     score : callable
         Shape to accuracy in percent; by default `recipe` trains it on `training`, and it is
         measured on `validation`.

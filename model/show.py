@@ -7,11 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import zoo
-from .count import multiplications, total_multiplications
-from .errors import Parser, UserError, nearest, run_cli
-from .network import Network, accumulator_bound, load, signed_bits
-from .terminal import Table, console, pairs, say
+from model import zoo
+from model.common.errors import Parser, UserError, nearest, run_cli
+from model.common.terminal import Table, console, pairs, say
+from model.network import Network, accumulator_bound, load, signed_bits
+from model.network.count import multiplications, total_multiplications
 
 __all__ = ["describe", "main", "open_network", "print_tables"]
 

@@ -1,10 +1,10 @@
 """`python -m model.train`: train and quantise a DHAM network, and write its file.
 
 In the output folder: NAME.pt (checkpoint, each epoch), NAME.jsonl (metrics, a line an epoch),
-NAME.png (curves) and NAME.json (hardware, commit and command: `model.origin`). A recipe that
-quantises adds NAME.float.pt (the checkpoint before that began) and, at the end, NAME.dham (the
-network file); another one the accuracy on the test images, in NAME.json. NAME.lock is there while
-a process trains it.
+NAME.png (curves) and NAME.json (hardware, commit and command: `model.training.origin`). A recipe
+that quantises adds NAME.float.pt (the checkpoint before that began) and, at the end, NAME.dham (the
+network file); another one the accuracy on the test images, in NAME.json. NAME.lock is there while a
+process trains it.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import TextColumn
 
-from model._torch import torch
+from model.common.lazy import torch
 
 # isort: split
-from model import checkpoint, distributed, files, heartbeat, origin, terminal
-from model.cifar import DATA_SETS, Images, check_files, read_test, read_training
-from model.errors import UserError, how_stopped, run_cli
-from model.export import export, finish
+from model.common import distributed, files, heartbeat, terminal
+from model.common.errors import UserError, how_stopped, run_cli
+from model.common.optional import need
+from model.common.terminal import progress_bar, say
+from model.data.cifar import DATA_SETS, Images, check_files, read_test, read_training
 from model.network import save
-from model.optional import need
-from model.terminal import progress_bar, say
-from model.train_options import command_line, parse, recipe_of, shape_from
-from model.trainer import Epoch, Trainer, accuracy, reuse_memory
+from model.training import checkpoint, origin
+from model.training.export import export, finish
+from model.training.options import command_line, parse, recipe_of, shape_from
+from model.training.trainer import Epoch, Trainer, accuracy, reuse_memory
 
 __all__ = ["main", "parse", "plot", "recipe_of", "train"]
 

@@ -17,16 +17,16 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from model import files
-from model._torch import torch, without_gradients
-from model.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
-from model.errors import Parser, UserError, nearest, run_cli
+from model.common import files
+from model.common.errors import Parser, UserError, nearest, run_cli
+from model.common.lazy import torch, without_gradients
+from model.common.optional import need
+from model.common.terminal import progress_bar
+from model.data.cifar import DATA_SETS, Images, check_input, data_set_of, read_test
+from model.integers.reference import Reference
+from model.measure.wins_figures import classes_figure, layer_figure, write_figure
 from model.network import Network
-from model.optional import need
-from model.reference import Reference
 from model.show import open_network
-from model.terminal import progress_bar
-from model.wins_figures import classes_figure, layer_figure, write_figure
 
 __all__ = [
     "Wins",
@@ -51,7 +51,7 @@ def records_of(activation: torch.Tensor, group_size: int) -> tuple[torch.Tensor,
         )
     grouped = activation.unflatten(1, (-1, group_size)).permute(0, 3, 4, 1, 2)  # [N, H, W, G, ℓ]
     values = grouped.amax(-1).clamp(min=0)
-    winners = grouped.argmax(-1)  # the first: see the tests of model.activation
+    winners = grouped.argmax(-1)  # the first: see the tests of model.dham.activation
     return values, torch.where(values > 0, winners, 0)
 
 

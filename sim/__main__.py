@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from hw.boards import find_board
-from hw.plan import make_plan
-from model import oracle, zoo
-from model.errors import Parser, UserError, run_cli
+from hw.compile.plan import make_plan
+from model import zoo
+from model.common.errors import Parser, UserError, run_cli
+from model.common.optional import installed
+from model.common.terminal import Table, console, progress_bar, say
+from model.integers import oracle
 from model.network import Network, load
-from model.optional import installed
-from model.terminal import Table, console, progress_bar, say
-
-from .compare import Expected
-from .images import random_images, read_cifar
-from .model import SIMULATORS, compile_model
-from .verify import Stimulus, VerificationResult, expect, verify_all
+from sim.compare import Expected
+from sim.images import random_images, read_cifar
+from sim.model import SIMULATORS, compile_model
+from sim.verify import Stimulus, VerificationResult, expect, verify_all
 
 __all__ = ["main", "reference"]
 
@@ -35,7 +35,7 @@ def reference():
     """The integer reference that is at hand, as (function, name): torch's, or the numpy oracle."""
     if not installed("torch"):
         return oracle.run, "numpy oracle (torch is not installed)"
-    from model.reference import run
+    from model.integers.reference import run
 
     return run, "torch integer reference"
 

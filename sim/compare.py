@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw.plan import Plan
-from model import oracle
+from hw.compile.plan import Plan
+from model.integers import oracle
 from model.network import record_digest
-
-from .run import Log
+from sim.run import Log
 
 __all__ = ["Comparison", "Expected", "compare"]
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from hw.capability import OPERAND_BITS, Capability
+from hw.compile.plan import Plan, PlanError, make_plan
 from hw.layer_entry import LayerEntry, entry_shapes
-from hw.plan import Plan, PlanError, make_plan
 from model.network import Network
-
-from .model import Model
-from .networks import Build, Limits, add_conv, begin, end, geometry, images_for, random_network
-from .verify import Stimulus, expect, verify_all
+from sim.model import Model
+from sim.networks import Build, Limits, add_conv, begin, end, geometry, images_for, random_network
+from sim.verify import Stimulus, expect, verify_all
 
 __all__ = [
     "FEATURES",

@@ -26,9 +26,8 @@ ends (an image is read long after that); ``events.bin`` is the log.
 """
 
 from hw.capability import Capability
-from hw.device import ADDRESS_WIDTH
-
-from .rtl import TOP, Backdoor, Design
+from hw.soc.accelerator import ADDRESS_WIDTH
+from sim.rtl import TOP, Backdoor, Design
 
 __all__ = ["BEGIN", "FRAME", "ISSUE", "START", "WRITE", "control_file", "harness"]
 

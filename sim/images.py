@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from model.errors import UserError
+from model.common.errors import UserError
+from model.common.optional import installed
 from model.network import Network
-from model.optional import installed
 
 __all__ = ["random_images", "read_cifar"]
 
@@ -37,7 +37,7 @@ def random_images(network: Network, count: int, seed: int) -> np.ndarray:
 
 def read_cifar(folder: Path, count: int) -> np.ndarray:
     """The first `count` test images of CIFAR-10, [N, 32, 32, 3] uint8."""
-    from model.cifar import read_test
+    from model.data.cifar import read_test
 
     if not installed("torch"):
         raise UserError(

@@ -21,13 +21,12 @@ from cocotb_tools import config as cocotb_config
 from cocotb_tools import runner as cocotb_runner
 
 from hw.capability import Capability
-from hw.tools import Toolchain, last_lines, plain_path, workshop
-from model import children
-from model.errors import UserError, nearest
-from model.places import cache_folder
-
-from .harness import control_file, harness
-from .rtl import TOP, Backdoor, Design, elaborate, find_memories, write_verilog
+from hw.flow.tools import Toolchain, last_lines, plain_path, workshop
+from model.common import children
+from model.common.errors import UserError, nearest
+from model.common.places import cache_folder
+from sim.harness import control_file, harness
+from sim.rtl import TOP, Backdoor, Design, elaborate, find_memories, write_verilog
 
 __all__ = [
     "DEFAULT_CLOCK_HZ",
@@ -154,7 +153,7 @@ def compile_model(
     waves : bool
         Compile in what records waveforms.
     cache : Path
-        Folder of compiled models; default: `model.places.cache_folder()`.
+        Folder of compiled models; default: `model.common.places.cache_folder()`.
     edit : callable
         Changes the Verilog before it is compiled: how tests put faults in.
     progress : callable

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model import oracle
+from model.integers import oracle
 from model.network import (
     Classifier,
     Conv,

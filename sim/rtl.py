@@ -1,7 +1,8 @@
 """Verilog of the design for a simulator, and where to look into it.
 
-The design is `hw.device.Device`, as it is on every board: the engine, its registers and memory
-windows behind a Wishbone bus. The generator and the tool that writes the Verilog are the build's.
+The design is `hw.soc.accelerator.Device`, as it is on every board: the engine, its registers and
+memory windows behind a Wishbone bus. The generator and the tool that writes the Verilog are the
+build's.
 """
 
 import re
@@ -14,11 +15,11 @@ from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
 from hw.capability import SLICE_BITS, Capability
-from hw.device import Device
 from hw.engine.engine import Engine
-from hw.flow import NO_COLLISIONS
+from hw.flow.steps import NO_COLLISIONS
+from hw.flow.tools import Toolchain
 from hw.layer_entry import ENTRY_WORDS
-from hw.tools import Toolchain
+from hw.soc.accelerator import Device
 
 __all__ = [
     "TOP",

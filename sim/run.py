@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.plan import Plan
-from hw.tools import Toolchain, last_lines
-from model.errors import UserError
-
-from .harness import BEGIN, FRAME, ISSUE, START, WRITE
-from .model import Model, make_runner
+from hw.compile.plan import Plan
+from hw.flow.tools import Toolchain, last_lines
+from model.common.errors import UserError
+from sim.harness import BEGIN, FRAME, ISSUE, START, WRITE
+from sim.model import Model, make_runner
 
 __all__ = ["Job", "Log", "run_cocotb", "simulate"]
 

@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from hw.capability import Capability
-from hw.plan import make_plan
-from model import oracle
-from model.errors import UserError
+from hw.compile.plan import make_plan
+from model.common.errors import UserError
+from model.integers import oracle
 from model.network import Network, record_digest
-
-from .compare import Expected, compare
-from .model import DEFAULT_CLOCK_HZ, Model, compile_model
-from .run import Job, simulate
+from sim.compare import Expected, compare
+from sim.model import DEFAULT_CLOCK_HZ, Model, compile_model
+from sim.run import Job, simulate
 
 __all__ = ["Stimulus", "VerificationResult", "expect", "verify", "verify_all"]
 
@@ -62,7 +61,7 @@ class Stimulus:
 
 
 def expect(network: Network, images: np.ndarray, run=oracle.run) -> Expected:
-    """What `network` makes of `images`, by an integer reference: `model.oracle` or torch's."""
+    """What `network` makes of `images`, by an integer reference: our oracle, or torch's."""
     result = run(network, images)
     digests = [
         [record_digest(layer.value[frame], layer.winner[frame]) for layer in result.records]

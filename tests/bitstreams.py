@@ -1,6 +1,6 @@
 """Bitstreams for tests: one by the document alone, and those that icepack makes."""
 
-from hw.tools import Toolchain
+from hw.flow.tools import Toolchain
 
 __all__ = ["ASC", "bitstream", "packed"]
 

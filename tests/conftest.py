@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from hw.tools import Toolchain
-from model.errors import UserError
+from hw.flow.tools import Toolchain
+from model.common.errors import UserError
 
 # Simulations take as long as they take; a failure prints what reproduces it.
 settings.register_profile("decisivenets", deadline=None, print_blob=True)

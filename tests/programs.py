@@ -12,7 +12,8 @@ PACKAGES = ("hw", "model", "sim", "firmware")
 EXTRA = ("torch", "matplotlib", "onnx", "onnxruntime", "markdown_it", "optuna")
 """What the extra `model` installs, by the names that are imported."""
 
-_NO_PROGRAM = ROOT / "model/supervisor.py"  # nobody types it: `model.children` runs it by its path
+# Nobody types it: `model.common.children` runs it by its path.
+_NO_PROGRAM = ROOT / "model/common/supervisor.py"
 PROGRAMS = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
     for package in PACKAGES

@@ -10,9 +10,9 @@ from amaranth.lib.wiring import Out
 from benchmarks import processors
 from benchmarks.processors import CORES, Core, build_program, execute, expected, main, simulate
 from hw.bus.wishbone import Signature
-from hw.flow import Workspace
-from hw.tools import Toolchain
-from model.errors import UserError
+from hw.flow.steps import Workspace
+from hw.flow.tools import Toolchain
+from model.common.errors import UserError
 
 MASK = 0xFFFF_FFFF
 A, B, RESULT, BASE = 5, 6, 7, 8  # registers

@@ -63,7 +63,7 @@ def test_what_programs_read_is_among_the_files(wheel):
     """Files that are no Python: a rule that loses them would lose them from both lists above."""
     found = names(wheel)
     assert found >= {
-        "model/zoo/dham8-up5k.dham", "model/fused.cpp", "model/cifar_fs.json",
+        "model/zoo/dham8-up5k.dham", "model/dham/fused.cpp", "model/data/cifar_fs.json",
         "model/explain/page.html", "firmware/device/main.c", "firmware/device/device.h",
         "sim/board/board.cpp", "sim/board/board.h",
     }  # fmt: skip
@@ -121,7 +121,7 @@ def test_works_away_from_the_sources(words, installed, tmp_path):
 
 
 def test_without_a_checkout_the_commit_is_unknown(installed, tmp_path):
-    code = "from model.origin import commit_of; print(commit_of())"
+    code = "from model.training.origin import commit_of; print(commit_of())"
     assert run(installed, tmp_path, "-c", code).stdout == "unknown\n"
 
 

@@ -108,8 +108,8 @@ REFERENCE = "from sim.__main__ import reference; print(reference()[1], reference
 def test_a_simulation_compares_with_what_there_is(tmp_path):
     """torch's reference, or without torch the numpy oracle: a build needs no torch."""
     for absent, found in (
-        ((), "torch integer reference model.reference\n"),
-        (EXTRA, "numpy oracle (torch is not installed) model.oracle\n"),
+        ((), "torch integer reference model.integers.reference\n"),
+        (EXTRA, "numpy oracle (torch is not installed) model.integers.oracle\n"),
     ):
         code = f"import sys; sys.modules |= dict.fromkeys({absent!r}); {REFERENCE}"
         done = subprocess.run(

@@ -59,7 +59,7 @@ def test_no_simulated_board_on_windows(monkeypatch):
     import socket
 
     from hw.boards import find_board
-    from model.errors import UserError
+    from model.common.errors import UserError
     from sim.board.model import compile_board
 
     monkeypatch.delattr(socket, "AF_UNIX")

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal,
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from ..capability import OPERAND_BITS, SLICE_BITS
+from hw.capability import OPERAND_BITS, SLICE_BITS
 
 __all__ = ["SparseArray"]
 

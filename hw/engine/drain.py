@@ -5,10 +5,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..capability import PARAMETER_BITS, SLICE_BITS, address_bits
-from .layout import layer_layout, loads_layout
-from .requantise import REQUANTISE_LATENCY, Requantiser
-from .winner import WinnerTakesAll
+from hw.capability import PARAMETER_BITS, SLICE_BITS, address_bits
+from hw.engine.layout import layer_layout, loads_layout
+from hw.engine.requantise import REQUANTISE_LATENCY, Requantiser
+from hw.engine.winner import WinnerTakesAll
 
 __all__ = ["DRAIN_LATENCY", "Drain", "parameter_layout"]
 

@@ -6,15 +6,15 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out, connect
 from amaranth.utils import exact_log2
 
-from ..capability import OPERAND_BITS
-from ..layer_entry import ENTRY_WORDS
-from .array import SparseArray
-from .drain import Drain
-from .interface import HostPort, Region
-from .memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
-from .sequencer import Sequencer
-from .taps import Queue, TapGenerator, tap_layout
-from .walker import RecordWalker, issue_layout
+from hw.capability import OPERAND_BITS
+from hw.engine.array import SparseArray
+from hw.engine.drain import Drain
+from hw.engine.interface import HostPort, Region
+from hw.engine.memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
+from hw.engine.sequencer import Sequencer
+from hw.engine.taps import Queue, TapGenerator, tap_layout
+from hw.engine.walker import RecordWalker, issue_layout
+from hw.layer_entry import ENTRY_WORDS
 
 __all__ = ["Engine"]
 

@@ -3,7 +3,7 @@
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data
 
-from ..layer_entry import entry_shapes
+from hw.layer_entry import entry_shapes
 
 __all__ = ["INITIAL", "layer_layout", "loads_layout"]
 

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ..capability import PARAMETER_BITS, SLICE_BITS, address_bits
+from hw.capability import PARAMETER_BITS, SLICE_BITS, address_bits
 
 __all__ = ["ActivationMemory", "ImageMemory", "ParameterMemory", "WeightMemory"]
 

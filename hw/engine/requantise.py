@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..capability import REQUANTISE_INTERVAL
+from hw.capability import REQUANTISE_INTERVAL
 
 __all__ = ["REQUANTISE_LATENCY", "Requantiser"]
 

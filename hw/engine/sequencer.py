@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..capability import address_bits
-from ..layer_entry import ENTRY_WORDS, LAST_WORD, WORD_BITS, table_words
-from .layout import INITIAL, layer_layout, loads_layout
+from hw.capability import address_bits
+from hw.engine.layout import INITIAL, layer_layout, loads_layout
+from hw.layer_entry import ENTRY_WORDS, LAST_WORD, WORD_BITS, table_words
 
 __all__ = ["Sequencer"]
 

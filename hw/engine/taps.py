@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layout import layer_layout, loads_layout
+from hw.engine.layout import layer_layout, loads_layout
 
 __all__ = ["Queue", "TapGenerator", "tap_layout"]
 

@@ -4,8 +4,8 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .layout import layer_layout
-from .taps import tap_layout
+from hw.engine.layout import layer_layout
+from hw.engine.taps import tap_layout
 
 __all__ = ["RecordWalker", "issue_layout"]
 

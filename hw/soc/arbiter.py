@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.bus.wishbone import Signature
-from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES, FLASH_BASE
+from hw.soc.addresses import COPY_DISTANCE, FIRMWARE_COPIES, FLASH_BASE
 
 __all__ = ["Arbiter"]
 

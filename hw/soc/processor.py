@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bus.wishbone import Signature
-from model.errors import UserError
+from model.common.errors import UserError
 
 __all__ = ["Processor", "verilog_files"]
 

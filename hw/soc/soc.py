@@ -8,13 +8,13 @@ from amaranth.utils import exact_log2
 
 from hw.bus.csr import CSRBank
 from hw.bus.uart import Receiver, Transmitter, divisor_for
-from hw.device import ADDRESS_WIDTH, Device
 from hw.regmap import REGISTER_MAP, SOC_MAP
+from hw.soc.accelerator import ADDRESS_WIDTH, Device
+from hw.soc.addresses import FIRMWARE_BYTES, FLASH_BASE, FLASH_SIZE, processor_memory
 from hw.soc.arbiter import Arbiter
 from hw.soc.boot import Boot
 from hw.soc.fifo import ByteFIFO
 from hw.soc.flash import FlashController
-from hw.soc.memory import FIRMWARE_BYTES, FLASH_BASE, FLASH_SIZE, processor_memory
 from hw.soc.processor import Processor
 from hw.soc.stream import AHEAD_CYCLES, CobsDecoder, StreamDMA
 
@@ -32,7 +32,7 @@ _WATCHDOG_BIT = 27  # of the frame's cycles: a frame that takes as long never en
 class Soc(wiring.Component):
     """Engine, processor, flash controller, byte stream, UART, in the domain `sync`.
 
-    This is what the simulated board runs, and what `hw.top.BoardTop` puts on a board. The
+    This is what the simulated board runs, and what `hw.boards.top.BoardTop` puts on a board. The
     processor's memory is the end of the weight memory (`Capability.processor_words`), so it
     stands still while a frame runs; the DMA does not.
 

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from model.cifar import DATA_SETS
-from model.distributed import device_of
-from model.errors import Parser, UserError, nearest, run_cli, without
+from model.common.distributed import device_of
+from model.common.errors import Parser, UserError, nearest, run_cli, without
+from model.common.optional import need
+from model.data.cifar import DATA_SETS
+from model.dham.shapes import NETWORKS
 from model.experiments.accuracy import TABLE1, TABLE2
 from model.experiments.distillation import DISTILLATION
 from model.experiments.memories import MEMORY
@@ -30,10 +32,8 @@ from model.experiments.store import Store
 from model.experiments.temperatures import TABLE3
 from model.experiments.transfer import TABLE4
 from model.experiments.wins import FIGURES
-from model.optional import need
-from model.origin import commit_of
-from model.shapes import NETWORKS
-from model.trainer import RECIPES
+from model.training.origin import commit_of
+from model.training.trainer import RECIPES
 
 __all__ = ["EXPERIMENTS", "OPTIONS", "main"]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from model.common.statistics import Interval, paired
+from model.dham.shapes import Shape
 from model.experiments import paper
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import Setting, divides, possible
@@ -24,8 +26,6 @@ from model.experiments.tables import (
     percent,
 )
 from model.multiplications import layer_counts, papers_count, skeleton, total
-from model.shapes import Shape
-from model.statistics import Interval, paired
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

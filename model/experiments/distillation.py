@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from model.common.statistics import paired
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import possible
 from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import ORIGIN, by_seed, markdown, origin, over_seeds, percent
-from model.statistics import paired
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

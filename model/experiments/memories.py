@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from model._torch import torch
-from model.errors import UserError, how_stopped
+from model.common.errors import UserError, how_stopped
+from model.common.lazy import torch
 from model.experiments.session import Experiment, Session
 from model.memory import experiment
 from model.train import hardware

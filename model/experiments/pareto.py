@@ -10,14 +10,14 @@ from itertools import pairwise
 from math import log
 from typing import TYPE_CHECKING
 
+from model.common.statistics import Interval, interval
+from model.dham.shapes import Shape
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import Setting
 from model.experiments.session import TRAINING, Experiment, Session, Task
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
-from model.recipe import RECIPES, Recipe
-from model.shapes import Shape
-from model.statistics import Interval, interval
+from model.training.recipe import RECIPES, Recipe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

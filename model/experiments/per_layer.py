@@ -10,7 +10,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from model.errors import UserError, how_stopped
+from model.common.errors import UserError, how_stopped
+from model.dham.shapes import Shape
 from model.experiments.accuracy import (
     accuracy_task,
     baseline_of,
@@ -22,7 +23,6 @@ from model.experiments.runs import Setting, possible
 from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.search import search
-from model.shapes import Shape
 from model.train import hardware
 
 if TYPE_CHECKING:

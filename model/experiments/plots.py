@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from model.common.statistics import Interval
 from model.experiments.runs import Setting
-from model.statistics import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from model.common.statistics import interval
 from model.experiments.plots import curve, new_figure
 from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.prune import CRITERIA
 from model.prune import curve as pruned_curve
-from model.statistics import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

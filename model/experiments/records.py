@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from model.errors import UserError
-from model.files import locked
+from model.common.errors import UserError
+from model.common.files import locked
 
 __all__ = ["Records"]
 

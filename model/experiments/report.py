@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from model.errors import UserError
+from model.common.errors import UserError
+from model.common.files import locked, write
 from model.experiments.plots import rendered
 from model.experiments.session import Experiment, Session
-from model.files import locked, write
 
 __all__ = ["publish", "write_report"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from model.checkpoint import classify
 from model.experiments import paper
 from model.experiments.plots import curve, new_figure
 from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, missing, origin, over_seeds, percent
 from model.noise import NOISES, noise_table, summary
+from model.training.checkpoint import classify
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from model.cifar import DATA_SETS, few_shot_classes
-from model.errors import UserError, nearest
-from model.shapes import NETWORKS, Shape, shape_of
-from model.trainer import RECIPES, Recipe
+from model.common.errors import UserError, nearest
+from model.data.cifar import DATA_SETS, few_shot_classes
+from model.dham.shapes import NETWORKS, Shape, shape_of
+from model.training.trainer import RECIPES, Recipe
 
 __all__ = ["DATA_TITLES", "NETWORK_TITLES", "Setting", "Training", "divides", "possible"]
 

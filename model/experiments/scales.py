@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
+from model.dham.shapes import Shape
 from model.experiments.runs import Setting, Training
-from model.recipe import Recipe
-from model.shapes import Shape
+from model.training.recipe import Recipe
 
 __all__ = ["SCALES", "Scale"]
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import TextColumn
 
-from model.errors import UserError, how_stopped
+from model.common.errors import UserError, how_stopped
+from model.common.terminal import Bar, progress_bar
 from model.experiments.records import Records
 from model.experiments.runs import Setting, Training, possible
 from model.experiments.scales import Scale
 from model.experiments.store import Finished, Store
-from model.terminal import Bar, progress_bar
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,8 +1,9 @@
 """Finished trainings on disk, shared by all experiments: made once, read by each.
 
 In OUTPUT/trainings: NAME.pt (checkpoint, each epoch), NAME.jsonl (an epoch a line) and NAME.json
-(the sidecar, by `model.origin`). Files that `model.train` wrote may be put there under the same
-name; its configuration must be the same. A sidecar is optional: what it does not say is "unknown".
+(the sidecar, by `model.training.origin`). Files that `model.train` wrote may be put there under the
+same name; its configuration must be the same. A sidecar is optional: what it does not say is
+"unknown".
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model import checkpoint, origin
-from model._torch import torch
-from model.cifar import Images, check_files, read_few_shot, read_test, read_training
-from model.errors import UserError, how_stopped
+from model.common.errors import UserError, how_stopped
+from model.common.files import locked, write
+from model.common.lazy import torch
+from model.common.terminal import Bar
+from model.data.cifar import Images, check_files, read_few_shot, read_test, read_training
 from model.experiments.runs import Training
-from model.files import locked, write
-from model.origin import UNKNOWN
-from model.terminal import Bar
 from model.train import hardware
-from model.trainer import Epoch, Trainer, accuracy, reuse_memory
+from model.training import checkpoint, origin
+from model.training.origin import UNKNOWN
+from model.training.trainer import Epoch, Trainer, accuracy, reuse_memory
 
 if TYPE_CHECKING:
-    from model.resnet import ResNet
+    from model.dham.resnet import ResNet
 
 __all__ = ["Finished", "Store"]
 
@@ -89,7 +90,7 @@ class Store:
     commit, command : str
         What a training that begins now notes about itself.
     compiled : bool
-        By `torch.compile`, where `model.trainer` can.
+        By `torch.compile`, where `model.training.trainer` can.
     """
 
     def __init__(

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from model.common.statistics import Interval, interval
 from model.experiments.paper import SETTINGS
 from model.experiments.runs import DATA_TITLES, NETWORK_TITLES, Setting, divides
-from model.statistics import Interval, interval
 
 __all__ = [
     "NOT_RUN",

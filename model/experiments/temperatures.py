@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from model.common.statistics import interval
 from model.experiments import paper
 from model.experiments.accuracy import accuracy_task, test_accuracy
 from model.experiments.plots import by_setting, curve
@@ -19,7 +20,6 @@ from model.experiments.tables import (
     paper_title,
     percent,
 )
-from model.statistics import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from model.cifar import read_few_shot
+from model.data.cifar import read_few_shot
 from model.experiments import paper
 from model.experiments.plots import by_setting, curve
 from model.experiments.runs import Setting

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from model._torch import torch
-from model.cifar import DATA_SETS, to_input
+from model.common.lazy import torch
+from model.data.cifar import DATA_SETS, to_input
 from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
+from model.measure.wins_figures import classes_figure, layer_figure
 from model.wins import Wins, torch_wins
-from model.wins_figures import classes_figure, layer_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import files, zoo
-from model.errors import Parser, UserError, nearest, run_cli
+from model import zoo
+from model.common import files
+from model.common.errors import Parser, UserError, nearest, run_cli
+from model.data.picture_files import shown
+from model.data.pictures import PictureOptions, add_picture_options
 from model.explain.attribution import Explanation, explain
 from model.explain.page import page
 from model.explain.picture import find_picture
-from model.picture_files import shown
-from model.pictures import PictureOptions, add_picture_options
 from model.show import open_network
 
 __all__ = ["main"]

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model import oracle
+from model.integers import oracle
 from model.network import Network
 
 __all__ = ["Explanation", "Layer", "Target", "explain", "maps_of"]

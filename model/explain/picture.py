@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model.errors import UserError, nearest
+from model.common.errors import UserError, nearest
+from model.common.optional import need
+from model.data.picture_files import STANDARD_INPUT, find_pictures, shown
+from model.data.pictures import PictureOptions, read_picture
 from model.network import Network
-from model.optional import need
-from model.picture_files import STANDARD_INPUT, find_pictures, shown
-from model.pictures import PictureOptions, read_picture
 
 __all__ = ["Picture", "find_picture"]
 
@@ -52,7 +52,7 @@ def find_picture(
 
 
 def _of_data_set(name, numbered, network, data):
-    from model import cifar
+    from model.data import cifar
 
     need("torch")
     data_set, part, number = numbered.groups()

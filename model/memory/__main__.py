@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from model import files
-from model.errors import Parser, UserError, run_cli
+from model.common import files
+from model.common.errors import Parser, UserError, run_cli
+from model.memory import integers, theory
+from model.memory.export import READOUTS, example, to_network
+from model.memory.patterns import Parts, damage, random_vectors, read_vectors
 from model.network import save
-
-from . import integers, theory
-from .export import READOUTS, example, to_network
-from .patterns import Parts, damage, random_vectors, read_vectors
 
 __all__ = ["main"]
 

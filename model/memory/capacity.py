@@ -6,9 +6,8 @@ import zlib
 
 import numpy as np
 
-from model._torch import torch
-
-from .classical import AutoMemory
+from model.common.lazy import torch
+from model.memory.classical import AutoMemory
 
 __all__ = ["capacity", "error"]
 

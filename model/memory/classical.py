@@ -24,10 +24,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from model._torch import torch
-
-from .patterns import Parts, damage, random_vectors
-from .sparse import SparseMemory
+from model.common.lazy import torch
+from model.memory.patterns import Parts, damage, random_vectors
+from model.memory.sparse import SparseMemory
 
 __all__ = [
     "MEMORIES",

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import theory
-from .capacity import capacity
-from .classical import MEMORIES
-from .patterns import Parts, damage, random_vectors
-from .report import draw, write
-from .sparse import SparseMemory
+from model.memory import theory
+from model.memory.capacity import capacity
+from model.memory.classical import MEMORIES
+from model.memory.patterns import Parts, damage, random_vectors
+from model.memory.report import draw, write
+from model.memory.sparse import SparseMemory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

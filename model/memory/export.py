@@ -20,11 +20,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from model import oracle
+from model.integers import oracle
+from model.memory import integers
+from model.memory.patterns import ERASED, Parts, check, damage, expand, random_vectors
 from model.network import Classifier, Conv, Golden, Network, record_digest, signed_bits, validate
-
-from . import integers
-from .patterns import ERASED, Parts, check, damage, expand, random_vectors
 
 __all__ = ["READOUTS", "answers", "example", "images", "to_network"]
 

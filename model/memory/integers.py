@@ -1,12 +1,12 @@
 """The sparse hetero-associative memory in plain integers: storing and retrieving, word by word.
 
-Slow on purpose: one statement a rule, as `model.oracle` does it for networks. It shares no code
-with `model.memory.sparse`; tests compare the two, and both with the exported network.
+Slow on purpose: one statement a rule, as `model.integers.oracle` does it for networks. It shares no
+code with `model.memory.sparse`; tests compare the two, and both with the exported network.
 """
 
 import numpy as np
 
-from .patterns import ERASED, Parts, check, expand
+from model.memory.patterns import ERASED, Parts, check, expand
 
 __all__ = ["density", "retrieve", "scores", "store"]
 

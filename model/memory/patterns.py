@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.errors import UserError
+from model.common.errors import UserError
 
 __all__ = ["ERASED", "Parts", "check", "damage", "expand", "random_vectors", "read_vectors"]
 

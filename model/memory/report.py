@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model import statistics
-
-from . import theory
-from .classical import MEMORIES
-from .patterns import Parts
+from model.common import statistics
+from model.memory import theory
+from model.memory.classical import MEMORIES
+from model.memory.patterns import Parts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from model._torch import torch
-
-from .patterns import ERASED, Parts
+from model.common.lazy import torch
+from model.memory.patterns import ERASED, Parts
 
 __all__ = ["SparseMemory"]
 

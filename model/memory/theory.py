@@ -32,7 +32,7 @@ from math import comb
 
 import numpy as np
 
-from .patterns import Parts
+from model.memory.patterns import Parts
 
 __all__ = ["density", "independent_error", "pairs_at", "part_error", "vector_error"]
 

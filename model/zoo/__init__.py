@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model.errors import UserError, nearest
+from model.common.errors import UserError, nearest
 
 __all__ = ["DEFAULT", "find", "names"]
 

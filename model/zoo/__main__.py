@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model import files
-from model.count import total_multiplications
-from model.errors import Parser, UserError, run_cli
+from model.common import files
+from model.common.errors import Parser, UserError, run_cli
 from model.network import Network, load
+from model.network.count import total_multiplications
 
 __all__ = ["main", "table"]
 

@@ -8,8 +8,8 @@ from typing import NoReturn
 
 from firmware.versions import check_versions
 from hw.boards import BOARDS, find_board
-from model.errors import Parser, UserError, run_cli
-from model.files import check_output, write
+from model.common.errors import Parser, UserError, run_cli
+from model.common.files import check_output, write
 from sim.board.board import TIMINGS, check_flash, command_line
 from sim.board.model import compile_board
 

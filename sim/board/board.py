@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hw.boards import find_board
-from hw.soc.memory import FLASH_SIZE
-from model.errors import UserError
-from model.files import write
+from hw.soc.addresses import FLASH_SIZE
+from model.common.errors import UserError
+from model.common.files import write
 from sim.board.model import Program, compile_board
 
 __all__ = ["TIMINGS", "Board", "check_flash", "command_line", "start"]

@@ -11,9 +11,9 @@ from amaranth.hdl._ir import PortDirection
 from hw.boards import Board
 from hw.bus.uart import divisor_for
 from hw.engine.engine import Engine
+from hw.flow.tools import Toolchain
 from hw.soc.processor import verilog_files
 from hw.soc.soc import Soc
-from hw.tools import Toolchain
 from sim.model import ice40_cells
 from sim.rtl import convert, ports_of, write_verilog
 

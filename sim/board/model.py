@@ -19,10 +19,10 @@ import hw
 import sim.model
 import sim.rtl
 from hw.boards import Board
-from hw.tools import Toolchain, workshop
-from model.errors import UserError
-from model.files import write
-from model.places import cache_folder
+from hw.flow.tools import Toolchain, workshop
+from model.common.errors import UserError
+from model.common.files import write
+from model.common.places import cache_folder
 from sim.board import design
 from sim.model import forget, keep
 
@@ -94,7 +94,7 @@ def compile_board(
     edit : callable
         Changes the SoC's Verilog before it is compiled: how tests put faults in.
     cache : Path
-        Folder of compiled programs; default: in `model.places.cache_folder()`.
+        Folder of compiled programs; default: in `model.common.places.cache_folder()`.
     progress : callable
         Called with a line of text at each step that takes a while.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from firmware.protocol import Command
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FLASH_BASE
+from hw.soc.addresses import FLASH_BASE
 from tests.firmware.device_host import (
     TENTH,
     Device,

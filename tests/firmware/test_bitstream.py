@@ -3,7 +3,7 @@
 import pytest
 
 from firmware.bitstream import check_bitstream
-from model.errors import UserError
+from model.common.errors import UserError
 from tests.bitstreams import bitstream, packed
 
 SLEEPS = (

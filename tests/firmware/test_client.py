@@ -6,8 +6,8 @@ from firmware.client import Device, DeviceError, encode_label
 from firmware.link import Link
 from firmware.protocol import PROTOCOL_VERSION, BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
-from model.errors import UserError
-from model.invocation import command
+from model.common.errors import UserError
+from model.common.invocation import command
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 

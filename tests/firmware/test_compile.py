@@ -11,8 +11,8 @@ import pytest
 from firmware import compile as module
 from firmware.compile import Firmware, build, compile_firmware, main
 from hw.boards import BOARDS
-from hw.soc.memory import FIRMWARE_BYTES, processor_memory
-from model.errors import UserError
+from hw.soc.addresses import FIRMWARE_BYTES, processor_memory
+from model.common.errors import UserError
 
 CAPABILITY = BOARDS["icebreaker"].capability
 

@@ -22,7 +22,7 @@ from firmware.layout import (
 )
 from firmware.protocol import BootError, Command, Counter, Status
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FLASH_BASE
+from hw.soc.addresses import FLASH_BASE
 from tests.firmware.device_fuzz import fuzz, wire
 from tests.firmware.device_host import (
     CAPABILITY,

@@ -15,12 +15,12 @@ from firmware.flash_image import FlashImageError, make_flash_image, parse
 from firmware.layout import DIRECTORY_WORDS, ENTRY_WORDS, FORMAT_VERSION, Section
 from hw.boards import find_board
 from hw.bus.registers import version_text
-from hw.heads import make_device_plan
+from hw.compile.heads import make_device_plan
 from hw.regmap import REGISTER_MAP, constant_words
-from hw.soc.memory import firmware_copy
+from hw.soc.addresses import firmware_copy
 from model import zoo
-from model.errors import UserError
-from model.invocation import command
+from model.common.errors import UserError
+from model.common.invocation import command
 from model.network import Conv, load, save
 from sim.networks import Limits
 from tests.bitstreams import bitstream

@@ -25,14 +25,14 @@ from firmware.link import LinkError, NoAnswer
 from firmware.ports import MEND_USB
 from hw.boards import BOARDS
 from hw.build import prepare
-from hw.flow import design_sha256
+from hw.flow.staging import Stages
+from hw.flow.steps import design_sha256
+from hw.flow.tools import Toolchain
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import firmware_copy
-from hw.staging import Stages
-from hw.tools import Toolchain
+from hw.soc.addresses import firmware_copy
 from model import zoo
-from model.errors import UserError
-from model.invocation import command
+from model.common.errors import UserError
+from model.common.invocation import command
 from model.network import load
 from tests.bitstreams import bitstream
 from tests.firmware.fake import FakeDevice, pseudo_terminal

@@ -11,9 +11,9 @@ from firmware.header import STACK_BYTES, c_header, firmware_script, main
 from hw.boards import BOARDS
 from hw.bus.export import constants
 from hw.regmap import REGISTER_MAP
-from hw.soc.memory import FLASH_BASE, processor_memory
+from hw.soc.addresses import FLASH_BASE, processor_memory
 from hw.soc.stream import CRC_RESIDUE
-from model.errors import UserError
+from model.common.errors import UserError
 
 CAPABILITY = BOARDS["icebreaker"].capability
 

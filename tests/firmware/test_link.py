@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from firmware.frames import Reply
 from firmware.link import Link, LinkError, NoAnswer, Request
 from firmware.protocol import Command, Counter
-from model.invocation import command
+from model.common.invocation import command
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 

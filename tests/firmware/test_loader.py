@@ -10,8 +10,8 @@ from firmware.loader import Evidence, Loader
 from firmware.loader_words import explain
 from firmware.usb import Chip
 from hw.boards import BOARDS
-from hw.tools import Toolchain
-from model.errors import UserError
+from hw.flow.tools import Toolchain
+from model.common.errors import UserError
 from tests.firmware.real_loader import BOARD as DEVICE
 from tests.firmware.real_loader import OTHER, SECOND, Usb
 from tests.firmware.test_loader_words import DENIED, FAILED, GOOD, TABLE, UNVERIFIED

@@ -15,8 +15,8 @@ from firmware import commands
 from firmware.client import Device, DeviceError
 from firmware.link import Link
 from hw.regmap import REGISTER_MAP
-from model.errors import UserError
-from model.pictures import PictureOptions, read_picture
+from model.common.errors import UserError
+from model.data.pictures import PictureOptions, read_picture
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort, pseudo_terminal
 

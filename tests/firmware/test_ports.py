@@ -17,8 +17,8 @@ from firmware import ports
 from firmware.link import Link, LinkError, NoAnswer
 from firmware.messages import FLASH_ANEW
 from firmware.ports import RULE, connect, find_port, listen, open_serial, rates
-from model.errors import UserError
-from model.invocation import command
+from model.common.errors import UserError
+from model.common.invocation import command
 from tests.firmware.fake import FakeDevice, MemoryPort, frame, pseudo_terminal
 
 

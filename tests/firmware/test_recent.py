@@ -12,7 +12,7 @@ from firmware.flash_image import make_flash_image
 from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS, SECTIONS
 from firmware.recent import remember, simulated_image
 from hw.boards import BOARDS
-from hw.soc.memory import firmware_copy
+from hw.soc.addresses import firmware_copy
 from model import zoo
 from model.network import load
 

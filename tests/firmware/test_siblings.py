@@ -121,6 +121,8 @@ def test_programs_of_others_are_left_alone(tmp_path):
 
 def test_a_plan_within_a_search_is_ours(tmp_path):
     write(tmp_path, "hw.py")
-    code = "from model.cycles import BoardCycles; print(BoardCycles('icebreaker').clock_hz)"
+    code = (
+        "from model.searching.cycles import BoardCycles; print(BoardCycles('icebreaker').clock_hz)"
+    )
     done = run(tmp_path, "-P", "-c", code)
     assert done.stdout == "36000000.0\n", done.stderr

@@ -25,9 +25,9 @@ from hw.boards import find_board
 from hw.bus.registers import version_text
 from hw.layer_entry import table_words
 from hw.regmap import REGISTER_MAP
-from hw.soc import boot, memory, stream
-from model.errors import UserError
-from model.invocation import command
+from hw.soc import addresses, boot, stream
+from model.common.errors import UserError
+from model.common.invocation import command
 from model.network import FORMAT_VERSION as NETWORK_VERSION
 from model.network import NetworkError, load, save
 from sim.board import __main__ as simulator
@@ -410,12 +410,12 @@ def covers():
         "FORMAT_VERSION": (FORMAT_VERSION, [
             constants(layout, "FORMAT_VERSION", "LEARNED_VERSION", "LEARNED_MAGIC",
                       "LEARNED_WORDS"),
-            constants(memory),
+            constants(addresses),
         ]),
         "LEARNED_VERSION": (layout.LEARNED_VERSION, [slots, protocol.LABEL_BYTES]),
         "REGISTER_MAP.version": (MAP, [
             registers, windows, table, REGISTER_MAP.constants,
-            constants(memory), constants(boot), constants(stream),
+            constants(addresses), constants(boot), constants(stream),
         ]),
     }  # fmt: skip
 

@@ -20,12 +20,13 @@ from amaranth.hdl import Cat, Elaboratable, Instance, Module, Signal
 from amaranth.lib import io
 from rich.console import Console
 
-from hw import build, flow
+from hw import build
 from hw.boards import Board
+from hw.flow import steps as flow
+from hw.flow.staging import Stages, Staging
+from hw.flow.tools import Toolchain
 from hw.soc import boot
-from hw.staging import Stages, Staging
-from hw.tools import Toolchain
-from model.errors import UserError
+from model.common.errors import UserError
 from model.network import save
 from sim.conformance import ConformanceResult, Coverage
 from sim.networks import random_network
@@ -459,8 +460,8 @@ SLOW_BUILD = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from pathlib import Path
-from hw.staging import Stages, Staging
-from model.errors import run_cli
+from hw.flow.staging import Stages, Staging
+from model.common.errors import run_cli
 @run_cli
 def main():
     with Staging(Path(sys.argv[1])) as staging:

@@ -20,7 +20,7 @@ for module in pkgutil.walk_packages(hw.__path__, "hw."):
     if not module.name.endswith("__main__"):
         importlib.import_module(module.name)
         count += 1
-import model.network, model.errors, model.zoo
+import model.network, model.common.errors, model.zoo
 loaded = sorted(name for name in sys.modules if name.split(".")[0] in FORBIDDEN)
 assert not loaded, loaded
 print(count)

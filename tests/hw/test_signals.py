@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.model.test_children import gone, pids
+from tests.model.common.test_children import gone, pids
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,7 +46,7 @@ def tools(stage: str, folder: Path, marks: Path) -> tuple[dict[str, Path], list[
     if stage == "verification":
         return {"VERILATOR": tool(folder / "verilator", SLOW, **slow)}, []
     if stage == "synthesis":
-        from hw.tools import Toolchain
+        from hw.flow.tools import Toolchain
 
         slow |= {"real": str(Toolchain().find("yosys")), "when": "synthesis"}
         return {"YOSYS": tool(folder / "yosys", SLOW, **slow)}, ["--skip-verification"]

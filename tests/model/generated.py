@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from model import cifar
-from model.cifar import Images
+from model.data import cifar
+from model.data.cifar import Images
+from model.dham.shapes import shape_of
 from model.network import Classifier, Conv, Network
-from model.recipe import Recipe
-from model.shapes import shape_of
-from model.trainer import Trainer
+from model.training.recipe import Recipe
+from model.training.trainer import Trainer
 
 
 def coloured(count: int, seed: int) -> Images:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from model.errors import run_cli
+from model.common.errors import run_cli
 
 
 def refusal(

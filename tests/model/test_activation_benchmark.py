@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import UserError
+from model.common.errors import UserError
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "activation.py"
 

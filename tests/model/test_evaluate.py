@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import cifar, oracle
-from model.checkpoint import load_network
+from model.data import cifar
+from model.dham.resnet import evaluating
 from model.evaluate import accuracy, main
 from model.golden import attach_golden
+from model.integers import oracle
+from model.integers.reference import logits
 from model.network import save
-from model.reference import logits
-from model.resnet import evaluating
+from model.training.checkpoint import load_network
 from tests.model.generated import tiny_network, write_checkpoint, write_coloured
 from tests.model.programs import refusal
 

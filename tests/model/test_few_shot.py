@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model import cifar, oracle
-from model.checkpoint import load_network
+from model.data import cifar
 from model.few_shot import (
     VARIANTS,
     decide,
@@ -21,7 +20,9 @@ from model.few_shot import (
     transform,
     used,
 )
+from model.integers import oracle
 from model.network import save
+from model.training.checkpoint import load_network
 from tests.model.generated import tiny_network, write_checkpoint
 from tests.model.programs import refusal
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import oracle
-from model.errors import run_cli
+from model.common.errors import run_cli
 from model.golden import attach_golden, candidates, differences, main
+from model.integers import oracle
 from model.network import load, record_digest, save, validate
 from sim.networks import random_network
 

@@ -9,8 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model import multiplications as module
 from model import zoo
-from model.count import total_multiplications
-from model.errors import UserError
+from model.common.errors import UserError
+from model.dham.resnet import ResNet
+from model.dham.shapes import NETWORKS, shape_of
 from model.multiplications import (
     PRINTED,
     layer_counts,
@@ -21,8 +22,7 @@ from model.multiplications import (
     total,
 )
 from model.network import load
-from model.resnet import ResNet
-from model.shapes import NETWORKS, shape_of
+from model.network.count import total_multiplications
 from sim.networks import random_network
 from tests.model.programs import refusal
 

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from model import checkpoint, cifar, oracle
-from model.cifar import Images
+from model.data import cifar
+from model.data.cifar import Images
+from model.integers import oracle
 from model.network import save
 from model.noise import CONSTANTS, NOISES, SEVERITIES, main, noise_table, noisy, summary
+from model.training import checkpoint
 from tests.model.generated import tiny_network, write_checkpoint
 from tests.model.programs import refusal
 

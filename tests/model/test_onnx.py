@@ -15,13 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import numpy_helper
 
-from model import cifar, oracle, zoo
-from model.errors import UserError
+from model import zoo
+from model.common.errors import UserError
+from model.data import cifar
 from model.golden import candidates
+from model.integers import oracle
+from model.integers.onnx_check import compare, images_for, open_session, report
 from model.network import Classifier, Conv, Identity, Network, load, save, validate
 from model.network import record_digest as digest
 from model.onnx import DOMAIN, FUNCTIONS, export, main, write
-from model.onnx_check import compare, images_for, open_session, report
 from sim import networks as generator
 from sim.networks import Limits, random_network
 from tests.model.programs import refusal

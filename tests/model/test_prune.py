@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from model import cifar, oracle
-from model.cifar import Images, to_input
-from model.count import multiplications
+from model.data import cifar
+from model.data.cifar import Images, to_input
+from model.dham.resnet import ResNet
+from model.dham.shapes import shape_of
 from model.golden import differences
+from model.integers import oracle
 from model.multiplications import skeleton
 from model.network import Classifier, Conv, Network, load, save, validate
+from model.network.count import multiplications
 from model.prune import CRITERIA, choose, cost, curve, main, prune, scores
-from model.resnet import ResNet
-from model.shapes import shape_of
 from sim.networks import images_for, random_network
 from tests.model.programs import refusal
 
@@ -415,7 +416,9 @@ def test_a_network_that_cannot_be_written_leaves_the_table(
     save(tiny(), tmp_path / "tiny.dham")
     given = [str(tmp_path / "tiny.dham"), "--data", str(data), "--images", "20", "--shares", "0.3"]
     given += ["--share", "0.3", "--output", str(tmp_path / "out.dham"), "--limit", "20"]
-    monkeypatch.setattr("model.files.open", lambda *_: open("/dev/full", "wb"), raising=False)
+    monkeypatch.setattr(
+        "model.common.files.open", lambda *_: open("/dev/full", "wb"), raising=False
+    )
     with pytest.raises(OSError, match="No space left on device"):
         main([*given, *form])
     said = capsys.readouterr().out

@@ -7,8 +7,9 @@ import pytest
 
 from benchmarks.relevance import CRITERIA, lost, main, measure, worth
 from firmware.drawings import drawings
-from model import oracle, zoo
+from model import zoo
 from model.explain.attribution import explain
+from model.integers import oracle
 from model.network import load
 from tests.model.programs import refusal
 

@@ -16,14 +16,14 @@ import optuna
 import pytest
 import torch
 
-from model import cifar
-from model.cifar import Images
-from model.errors import UserError
-from model.recipe import Recipe
+from model.common.errors import UserError
+from model.data import cifar
+from model.data.cifar import Images
+from model.dham.shapes import shape_of
 from model.search import main, multiplications_of, results, search
-from model.shapes import shape_of
-from model.space import Costs, DoesNotFit, Space
-from model.study import ATTEMPTS, NAME, STARTUP
+from model.searching.space import Costs, DoesNotFit, Space
+from model.searching.study import ATTEMPTS, NAME, STARTUP
+from model.training.recipe import Recipe
 from tests.model.programs import refusal
 
 RECIPE = Recipe(epochs=1, batch=16, soft=1.0, quantise=1.0, freeze=1.0)
@@ -168,7 +168,7 @@ def test_random_networks_are_within_the_budget_and_differ():
 
 def test_a_budget_that_leaves_one_network(tmp_path, monkeypatch):
     """Further trials find nothing new, and say so."""
-    monkeypatch.setattr("model.study.DRAWS", 2)
+    monkeypatch.setattr("model.searching.study.DRAWS", 2)
     least = multiplications_of(shape(4))
     rows = run(tmp_path / "s.db", 2, budget=least)
     assert [row["state"] for row in rows] == ["complete", "exhausted"]

@@ -10,14 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from model import cifar, files, train
-from model.checkpoint import load_network
-from model.errors import UserError
+from model import train
+from model.common import files
+from model.common.errors import UserError
+from model.data import cifar
+from model.dham.shapes import shape_of
+from model.integers.reference import logits
 from model.network import load
-from model.origin import commit_of
-from model.reference import logits
-from model.shapes import shape_of
-from model.trainer import RECIPES, Recipe, Trainer
+from model.training.checkpoint import load_network
+from model.training.origin import commit_of
+from model.training.trainer import RECIPES, Recipe, Trainer
 from tests.model.generated import coloured, write_coloured
 
 ROOT = Path(__file__).parents[2]
@@ -205,7 +207,7 @@ def test_interrupted(data, tmp_path, monkeypatch):
     """Status 130; resumed by another commit, the file names both."""
     out, epochs = tmp_path / "out", []
     arguments = small(data, out)
-    monkeypatch.setattr("model.origin.commit_of", lambda: "abc1234")
+    monkeypatch.setattr("model.training.origin.commit_of", lambda: "abc1234")
     train_epoch = Trainer.train_epoch
 
     def interrupted(self, advance=lambda loss: None):
@@ -224,7 +226,7 @@ def test_interrupted(data, tmp_path, monkeypatch):
             train.main(arguments)
     assert caught.value.status == 130
     assert sorted(os.listdir(out)) == ["x.json", "x.jsonl", "x.png", "x.pt"]
-    monkeypatch.setattr("model.origin.commit_of", lambda: "def5678")
+    monkeypatch.setattr("model.training.origin.commit_of", lambda: "def5678")
     assert train.main([*arguments, "--resume"]) == 0
     assert load(out / "x.dham").metadata["commit"] == "abc1234; then def5678"
 
@@ -285,7 +287,7 @@ def test_output_folder_that_cannot_be_written(data, tmp_path):
 HOLDER = """
 import sys
 from pathlib import Path
-from model.files import locked
+from model.common.files import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

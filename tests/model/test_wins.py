@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from model import cifar, oracle
-from model.cifar import Images
-from model.errors import run_cli
+from model.common.errors import run_cli
+from model.data import cifar
+from model.data.cifar import Images
+from model.dham.resnet import ResNet
+from model.dham.shapes import shape_of
+from model.integers import oracle
+from model.measure.wins_figures import classes_figure, layer_figure, write_figure
 from model.network import Classifier, Conv, Network, save
-from model.resnet import ResNet
-from model.shapes import shape_of
 from model.wins import (
     Wins,
     count_wins,
@@ -24,7 +26,6 @@ from model.wins import (
     records_of,
     torch_wins,
 )
-from model.wins_figures import classes_figure, layer_figure, write_figure
 
 
 def random_records(count=9, size=3, groups=4, group_size=3, classes=5, seed=0):

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from hw.capability import Capability
-from hw.plan import PlanError, make_plan
-from model import oracle
+from hw.compile.plan import PlanError, make_plan
+from model.integers import oracle
 from model.network import Golden, Network, record_digest
 from sim.networks import Limits, images_for, random_network
 from sim.verify import Stimulus, expect

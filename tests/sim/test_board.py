@@ -16,9 +16,9 @@ import pytest
 import serial
 from cobs import cobs
 
-from hw.soc.memory import FIRMWARE_COPIES, FLASH_SIZE
+from hw.soc.addresses import FIRMWARE_COPIES, FLASH_SIZE
 from hw.soc.stream import CRC_RESIDUE
-from model.errors import UserError
+from model.common.errors import UserError
 from sim.board import start
 from tests.sim.programs import assemble, image
 

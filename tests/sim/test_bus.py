@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from hw.plan import make_plan
+from hw.compile.plan import make_plan
 from hw.regmap import ENGINE_MAP, capability_from_words, constant_words
-from model import oracle
+from model.integers import oracle
 from sim.networks import Limits, images_for, random_network
 from sim.run import run_cocotb
 

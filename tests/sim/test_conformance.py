@@ -10,9 +10,9 @@ from amaranth.lib import data
 
 from hw.boards import find_board
 from hw.capability import Capability
+from hw.compile.plan import make_plan
 from hw.engine import drain
 from hw.layer_entry import entry_shapes
-from hw.plan import make_plan
 from sim.conformance import FEATURES, conformance_set, coverage, verify_conformance
 from sim.model import compile_model
 from tests.hw.engine.helpers import CAPABILITY as TINY
@@ -75,7 +75,7 @@ def test_too_small_for_everything():
 
 def test_images_change_the_outcome():
     """No network decides alike, with equal logits, on all images: that would test little."""
-    from model import oracle
+    from model.integers import oracle
     from sim.networks import images_for
 
     for number, network in enumerate(conformance_set(BOARD)):

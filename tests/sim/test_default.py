@@ -3,7 +3,7 @@
 import pytest
 
 from hw.boards import find_board
-from hw.plan import make_plan
+from hw.compile.plan import make_plan
 from model import zoo
 from model.network import load
 from sim.verify import verify

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.errors import UserError
+from model.common.errors import UserError
 from sim import run as run_module
 from sim.compare import Expected
 from sim.model import compile_model

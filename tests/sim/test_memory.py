@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hw.boards import find_board
-from hw.plan import PlanError, make_plan
-from model import oracle
+from hw.compile.plan import PlanError, make_plan
+from model.integers import oracle
 from model.memory import export, integers
 from model.memory.patterns import ERASED, Parts, damage, random_vectors
 from sim.model import compile_model

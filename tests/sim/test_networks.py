@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import oracle
+from model.integers import oracle
 from model.network import Identity, Projection
 from sim.networks import Limits, images_for, random_network
 

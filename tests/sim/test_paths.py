@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hw.tools import plain_path, workshop
-from model.errors import UserError
+from hw.flow.tools import plain_path, workshop
+from model.common.errors import UserError
 from sim.model import compile_model
 from sim.verify import verify
 from tests.sim.helpers import small_network, with_golden

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hw.plan import PlanError, make_plan
+from hw.compile.plan import PlanError, make_plan
 from model.network import load
 from sim.networks import Limits
 from sim.verify import golden, verify, verify_all

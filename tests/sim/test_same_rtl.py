@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from hw import flow
 from hw.boards import find_board
-from hw.tools import Toolchain
+from hw.flow import steps as flow
+from hw.flow.tools import Toolchain
 from sim.rtl import TOP, elaborate, write_verilog
 
 pytest.importorskip("amaranth_boards")

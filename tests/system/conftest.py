@@ -3,7 +3,7 @@
 import pytest
 
 from firmware.compile import compile_firmware
-from hw.heads import make_device_plan
+from hw.compile.heads import make_device_plan
 from tests.system.helpers import (
     CAPABILITY,
     Session,

@@ -22,11 +22,11 @@ from firmware.link import Link
 from firmware.ports import SIMULATED_SLOWNESS, open_serial
 from firmware.protocol import LABEL_BYTES, BootError, Command
 from hw.boards import find_board
-from hw.heads import DevicePlan
+from hw.compile.heads import DevicePlan
 from hw.soc.boot import SILENCE_BIT
-from model import nearest_mean, oracle, reference
+from model.common.optional import installed
+from model.integers import nearest_mean, oracle, reference
 from model.network import Classifier, Conv, Network, save
-from model.optional import installed
 from sim.board import start
 from tests.sim.helpers import with_golden
 
@@ -169,7 +169,7 @@ class Learned:
         return Learned(tuple(one for one in self.classes if one[0] != label))
 
     def logits(self, plan: DevicePlan, features) -> list[int]:
-        """Of one image, by `model.nearest_mean`."""
+        """Of one image, by `model.integers.nearest_mean`."""
         nearest = nearest_mean.learn(
             np.array([sums for _, _, sums in self.classes]),
             np.array([images for _, images, _ in self.classes]),

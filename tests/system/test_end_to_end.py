@@ -17,7 +17,7 @@ from firmware.drawings import drawings
 from firmware.layout import Head, Section
 from firmware.link import Link, Request
 from firmware.protocol import BootError, Command, Counter, Status
-from hw.heads import make_device_plan
+from hw.compile.heads import make_device_plan
 from hw.regmap import REGISTER_MAP
 from model import zoo
 from model.network import load

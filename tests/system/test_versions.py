@@ -15,7 +15,7 @@ from firmware.flash_image import FlashImageError, parse
 from firmware.layout import FORMAT_VERSION, LEARNED_MAGIC, LEARNED_SLOTS, LEARNED_VERSION
 from firmware.protocol import PROTOCOL_VERSION, BootError
 from firmware.versions import ignored_lesson
-from model.invocation import command
+from model.common.invocation import command
 from model.network import load
 from tests.system.helpers import (
     BANNER,

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from math import ceil
 
 from hw.capability import SLICE_BITS, Capability
+from hw.compile.plan import PlanError, make_plan
 from hw.engine.layout import INITIAL
-from hw.plan import PlanError, make_plan
 from sim.networks import Limits, random_network
 
 CAPABILITY = Capability(

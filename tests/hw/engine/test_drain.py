@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hw.engine.drain import DRAIN_LATENCY, Drain
-from model import oracle
+from model.integers import oracle
 from sim.networks import images_for
 from tests.hw.bus.helpers import seeded, simulate
 from tests.hw.engine.helpers import CAPABILITY, load_entry, plans

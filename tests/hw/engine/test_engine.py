@@ -7,11 +7,11 @@ from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 
 from hw.capability import Capability
+from hw.compile.plan import PlanError, make_plan
 from hw.engine.engine import Engine
 from hw.engine.interface import MEMORY_LATENCY, Region
-from hw.plan import PlanError, make_plan
 from hw.soc.stream import BYTE_CYCLES
-from model import oracle
+from model.integers import oracle
 from sim.networks import images_for, random_network
 
 CAPABILITY = Capability(family="generic", winner_bits=4, activation_words=4096)

@@ -6,7 +6,7 @@ import pytest
 
 from hw.capability import REQUANTISE_INTERVAL, Capability
 from hw.engine.requantise import REQUANTISE_LATENCY, Requantiser
-from model import oracle
+from model.integers import oracle
 from tests.hw.bus.helpers import seeded, simulate
 
 

@@ -7,9 +7,9 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
+from hw.compile.timing import layer_timing
 from hw.engine.taps import Queue, TapGenerator, tap_layout
 from hw.engine.walker import RecordWalker
-from hw.timing import layer_timing
 from tests.hw.bus.helpers import receive, seeded, send, simulate
 from tests.hw.engine.helpers import CAPABILITY, issues, load_entry, plans, walk
 

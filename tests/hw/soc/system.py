@@ -14,7 +14,7 @@ from hw.engine.interface import HostPort, Region
 from hw.engine.sequencer import Sequencer
 from hw.regmap import REGISTER_MAP
 from hw.soc import boot, soc
-from hw.soc.memory import FIRMWARE_COPIES, FLASH_BASE, processor_memory
+from hw.soc.addresses import FIRMWARE_COPIES, FLASH_BASE, processor_memory
 from hw.soc.soc import Soc
 from tests.hw.bus.helpers import Bus, FakeEngine, seeded, simulate, uart_send
 from tests.hw.soc.helpers import SpiFlash, content

@@ -6,8 +6,8 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import wiring
 
 from hw.bus.wishbone import UNMAPPED, Decoder
+from hw.soc.addresses import COPY_DISTANCE, FIRMWARE_COPIES, FLASH_BASE
 from hw.soc.arbiter import Arbiter
-from hw.soc.memory import COPY_DISTANCE, FIRMWARE_COPIES, FLASH_BASE
 from tests.hw.bus.helpers import Bus, memory_subordinate, seeded, simulate
 
 WIDTH = 23

@@ -11,7 +11,7 @@ from amaranth.hdl import ClockSignal, Elaboratable, Module, Signal, Value
 
 from hw.soc import processor
 from hw.soc.processor import Processor, verilog_files
-from model.errors import UserError
+from model.common.errors import UserError
 from tests.hw.bus.helpers import simulate
 
 START = 0x0102_0000

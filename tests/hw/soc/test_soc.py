@@ -13,7 +13,7 @@ import pytest
 from hw.capability import Capability
 from hw.regmap import REGISTER_MAP
 from hw.soc import soc
-from hw.soc.memory import FLASH_BASE
+from hw.soc.addresses import FLASH_BASE
 from hw.soc.soc import FIFO_BYTES, Soc
 from hw.soc.stream import CRC_RESIDUE
 from tests.hw.bus.helpers import FakeEngine, uart_receive, uart_send

@@ -7,7 +7,7 @@ import pytest
 
 from hw.regmap import REGISTER_MAP
 from hw.soc import boot, soc
-from hw.soc.memory import FIRMWARE_BYTES, FIRMWARE_COPIES, FLASH_BASE
+from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES, FLASH_BASE
 from hw.soc.soc import FAILURE
 from tests.hw.bus.helpers import FakeEngine, uart_receive
 from tests.hw.soc.helpers import content_word, framed

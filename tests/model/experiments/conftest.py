@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model import cifar, wins_figures
+from model.data import cifar
 from model.experiments.scales import SCALES
+from model.measure import wins_figures
 
 RECORDS = 120  # images of a file of CIFAR-10, and of a unit of CIFAR-100
 

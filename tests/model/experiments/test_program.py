@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model import checkpoint
-from model.errors import UserError
+from model.common.errors import UserError
 from model.experiments.__main__ import (
     EXPERIMENTS,
     OPTIONS,
@@ -22,7 +21,8 @@ from model.experiments.__main__ import (
     scale_of,
 )
 from model.experiments.scales import SCALES
-from model.trainer import Trainer
+from model.training import checkpoint
+from model.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "experiments.md").read_text()
@@ -371,7 +371,7 @@ def test_damaged_checkpoint_says_what_to_do(data, tmp_path):
 KILLED = """
 import sys
 from dataclasses import replace
-from model import cifar
+from model.data import cifar
 from model.experiments.__main__ import main
 from model.experiments.scales import SCALES
 from tests.model.experiments.conftest import RECORDS, small_scale

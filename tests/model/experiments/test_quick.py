@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model import cifar
+from model.data import cifar
 from model.experiments import store
 from model.experiments.__main__ import EXPERIMENTS, main
-from model.trainer import Trainer
+from model.training.trainer import Trainer
 from tests.model.experiments import conftest
 
 ROOT = Path(__file__).parents[3]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import UserError
+from model.common.errors import UserError
+from model.common.files import locked
 from model.experiments.records import Records
-from model.files import locked
 
 FACTS = {"scale": "cpu", "hardware": "a CPU", "commit": "abc1234", "seconds": 1.0}
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from model import train_options
-from model.cifar import read_training
-from model.errors import UserError
+from model.common.errors import UserError
+from model.data.cifar import read_training
 from model.experiments.paper import SETTINGS, TABLE1, TABLE2, TABLE3, TABLE4, TABLE5
 from model.experiments.runs import Setting, Training, divides, possible
 from model.experiments.scales import SCALES
-from model.trainer import Recipe
+from model.training import options as train_options
+from model.training.trainer import Recipe
 
 PAGE = (Path(__file__).parents[3] / "docs" / "experiments.md").read_text().replace("\\\n", "")
 CPU = SCALES["cpu"]

@@ -8,14 +8,15 @@ import pytest
 import torch
 from rich.console import Console
 
-from model import cifar, train
-from model import trainer as training_loop
-from model.cifar import few_shot_classes
-from model.errors import UserError
+from model import train
+from model.common.errors import UserError
+from model.data import cifar
+from model.data.cifar import few_shot_classes
 from model.experiments import store as module
 from model.experiments.scales import SCALES
 from model.experiments.session import show_progress
 from model.experiments.store import Store
+from model.training import trainer as training_loop
 from tests.model.experiments.conftest import RECORDS
 
 QUIET = show_progress(Console(quiet=True))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model.common.statistics import Interval
 from model.experiments import accuracy, distillation, pareto, per_layer, pruning, robustness
 from model.experiments.accuracy import TABLE1, baseline_of, must_text
 from model.experiments.distillation import DISTILLATION
@@ -18,7 +19,6 @@ from model.experiments.store import Store
 from model.experiments.tables import by_seed, markdown, missing, origin, over_seeds, percent
 from model.experiments.wins import drawn_layers
 from model.multiplications import PRINTED
-from model.statistics import Interval
 
 CPU = SCALES["cpu"]
 SMALL = CPU.settings[0]

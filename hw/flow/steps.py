@@ -1,0 +1,277 @@
+"""From an Amaranth design to a bitstream, one tool at a time: RTLIL, Verilog, netlist, layout.
+
+Every step reads and writes files of fixed names in one folder and runs its tool *in* that folder,
+so that no output depends on where the folder lies: same design, same seed, same bitstream.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hw.boards import Board
+from hw.flow.tools import Toolchain
+from hw.soc.processor import verilog_files
+from model.common.errors import UserError
+
+__all__ = [
+    "NO_COLLISIONS",
+    "Layout",
+    "PathStep",
+    "Workspace",
+    "design_sha256",
+    "elaborate",
+    "pack",
+    "place_and_route",
+    "synthesise",
+    "to_verilog",
+]
+
+# The processor's Verilog, which the design instantiates.
+_READ = "read_verilog -noautowire serv_*.v\n"
+NO_COLLISIONS = "setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2\n"
+"""A command of yosys, behind `read_rtlil`: what a memory returns in the cycle in which that word is
+written means nothing. Nobody uses it; without this, yosys builds by-passes around memories, 400
+logic cells in all (`-no-rw-check` only reaches memories whose registers yosys finds itself, not
+Amaranth's synchronous ports). Verilog written behind it returns X there, so that simulations show a
+reader that uses it."""
+
+# Options of nextpnr that choose the device, as `<option> --package <package>`.
+_NEXTPNR_DEVICE = {"iCE40UP5K": "--up5k"}
+# The resources that a board's budget counts, as nextpnr names them.
+_NEXTPNR_RESOURCES = {
+    "lc": "ICESTORM_LC",
+    "dsp": "ICESTORM_DSP",
+    "ebr": "ICESTORM_RAM",
+    "spram": "ICESTORM_SPRAM",
+}
+_RESOURCE_NAMES = {
+    "lc": "logic cells",
+    "dsp": "DSP blocks",
+    "ebr": "block RAMs (EBR)",
+    "spram": "large RAMs (SPRAM)",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """Where one build works: files in ``directory``, logs in its folder ``logs``.
+
+    ``kept_logs`` is where the logs lie if the build fails, for error messages; by default they
+    stay where they are.
+    """
+
+    directory: Path
+    kept_logs: Path | None = None
+
+    @property
+    def logs(self) -> Path:
+        return self.directory / "logs"
+
+    @property
+    def shown_logs(self) -> Path:
+        """Where to tell the user to look for the logs."""
+        return self.kept_logs or self.logs
+
+    def run(self, tools: Toolchain, name: str, arguments: list[str], log: str) -> float:
+        """Run a tool in the folder, with the log file of that name. Returns seconds."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        return tools.run(
+            name,
+            arguments,
+            log=self.logs / log,
+            directory=self.directory,
+            shown_log=self.shown_logs / log,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PathStep:
+    """One step of the critical path: `kind` (as nextpnr calls it), `delay` in ns, where to."""
+
+    kind: str
+    delay: float
+    cell: str
+    net: str
+
+    @property
+    def signal(self) -> str:
+        """The design's signal nearby: the name without what yosys appended, and without a bit."""
+        return re.sub(r"(_SB_(LUT4|CARRY|DFF[A-Z]*|RAM40_4K|MAC16)_.*|\[\d+\])$", "", self.name)
+
+    @property
+    def name(self) -> str:
+        """The net where there is one, else the cell."""
+        return self.net or self.cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What place-and-route reached.
+
+    ``fmax_mhz`` and ``constraint_mhz`` are those of the clock with the least slack;
+    ``resources`` counts what is used, by the names of the board's budget.
+    """
+
+    seed: int
+    fmax_mhz: float
+    constraint_mhz: float
+    clock: str
+    resources: dict[str, int]
+    critical_path: tuple[PathStep, ...]
+    seconds: float
+
+    @property
+    def met(self) -> bool:
+        """Whether every clock is met."""
+        return self.fmax_mhz >= self.constraint_mhz
+
+
+def elaborate(board: Board, top: Any, work: Workspace) -> str:
+    """Write the design as RTLIL (`top.il`) and its pins and clocks (`top.pcf`).
+
+    Source positions are left out: they would make the result depend on where the code lies.
+
+    Returns the SHA-256 of all that was written: two bitstreams of one digest are the same hardware,
+    and nothing of it changes without another digest.
+    """
+    plan = board.platform().prepare(top, "top", emit_src=False)
+    for path in verilog_files():
+        (work.directory / path.name).write_bytes(path.read_bytes())
+    for name in ("top.il", "top.pcf"):
+        text = plan.files[name]
+        (work.directory / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    digest = hashlib.sha256()
+    for name in (*sorted(path.name for path in verilog_files()), "top.il", "top.pcf"):
+        digest.update(hashlib.sha256((work.directory / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def design_sha256(board: Board, top: Any) -> str:
+    """What `elaborate` returns for a design, of which nothing is kept. Takes about a second."""
+    with tempfile.TemporaryDirectory() as folder:
+        return elaborate(board, top, Workspace(directory=Path(folder)))
+
+
+def to_verilog(tools: Toolchain, work: Workspace) -> float:
+    """Write `top.v`, the Verilog that people and simulators read. Returns seconds."""
+    script = f"""\
+{_READ}read_rtlil top.il
+{NO_COLLISIONS}proc -nomux -norom
+memory_collect
+write_verilog -norename -noattr top.v
+"""
+    return _yosys(tools, work, script, "verilog")
+
+
+def synthesise(tools: Toolchain, work: Workspace) -> float:
+    """Write the netlist `top.json`. Returns seconds."""
+    script = f"""\
+{_READ}read_rtlil top.il
+{NO_COLLISIONS}synth_ice40 -device u -top top -json top.json
+"""
+    return _yosys(tools, work, script, "synthesis")
+
+
+def place_and_route(
+    tools: Toolchain, board: Board, work: Workspace, *, seed: int, clock_mhz: float
+) -> Layout:
+    """Write `top.asc` and nextpnr's report `timing.json`; returns what was reached.
+
+    A clock that is not met does not raise: the caller looks at `Layout.met`.
+
+    Raises
+    ------
+    UserError
+        The design needs more of a resource than the device has, or nextpnr failed.
+    """
+    arguments = [
+        *(_NEXTPNR_DEVICE[board.device], "--package", board.package.lower()),
+        *("--json", "top.json", "--pcf", "top.pcf"),
+        *("--asc", "top.asc", "--report", "timing.json"),
+        *("--seed", str(seed), "--freq", f"{clock_mhz:g}", "--timing-allow-fail"),
+    ]
+    try:
+        seconds = work.run(tools, "nextpnr-ice40", arguments, "nextpnr.log")
+    except UserError as error:
+        if over := _over_budget(board, work.logs / "nextpnr.log"):
+            raise UserError(over) from error
+        raise
+    report = json.loads((work.directory / "timing.json").read_text("utf-8"))
+    return _layout(report, seed=seed, clock_mhz=clock_mhz, seconds=seconds)
+
+
+def pack(tools: Toolchain, work: Workspace) -> float:
+    """Write the bitstream `top.bin` from `top.asc`. Returns seconds.
+
+    It leaves the flash awake (`-s`): the processor's first instruction comes from there.
+    """
+    return work.run(tools, "icepack", ["-s", "top.asc", "top.bin"], "icepack.log")
+
+
+def _yosys(tools: Toolchain, work: Workspace, script: str, name: str) -> float:
+    (work.directory / f"{name}.ys").write_text(script, "utf-8")
+    return work.run(tools, "yosys", [f"{name}.ys"], f"{name}.log")
+
+
+def _over_budget(board: Board, log: Path) -> str:
+    """What the device lacks, from the utilisation that nextpnr prints before it places."""
+    text = log.read_text("utf-8", "replace") if log.exists() else ""
+    lacking = []
+    for key, name in _NEXTPNR_RESOURCES.items():
+        match = re.search(rf"{name}:\s*(\d+)/\s*(\d+)", text)
+        if match and int(match[1]) > int(match[2]):
+            lacking.append(f"{match[1]} {_RESOURCE_NAMES[key]} of {match[2]}")
+    if not lacking:
+        return ""
+    return (
+        f"The design does not fit {board.device}: it needs {', '.join(lacking)}; "
+        "fewer --lanes or smaller memories would"
+    )
+
+
+def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> Layout:
+    clocks = {
+        name: (entry["achieved"], entry["constraint"]) for name, entry in report["fmax"].items()
+    }
+    # nextpnr rounds periods to whole picoseconds, so a constraint is off in its fifth digit.
+    if not any(constraint >= clock_mhz * 0.999 for _, constraint in clocks.values()):
+        raise UserError(
+            f"No clock of the placed design is constrained to {clock_mhz:g} MHz: its timing "
+            "was not checked at the clock that the board runs at"
+        )
+    clock = min(clocks, key=lambda name: clocks[name][0] / clocks[name][1])
+    achieved, constraint = clocks[clock]
+    resources = {
+        key: report["utilization"].get(name, {}).get("used", 0)
+        for key, name in _NEXTPNR_RESOURCES.items()
+    }
+    return Layout(
+        seed=seed,
+        fmax_mhz=achieved,
+        constraint_mhz=constraint,
+        clock=clock,
+        resources=resources,
+        critical_path=_critical_path(report, clock),
+        seconds=seconds,
+    )
+
+
+def _critical_path(report: dict, clock: str) -> tuple[PathStep, ...]:
+    """The slowest path within `clock`: nextpnr names its ends "posedge CLOCK"."""
+    for path in report.get("critical_paths", []):
+        ends = {path["from"].split(" ", 1)[-1], path["to"].split(" ", 1)[-1]}
+        if ends == {clock}:
+            return tuple(
+                PathStep(
+                    kind=step["type"],
+                    delay=round(step["delay"], 3),
+                    cell=step["to"]["cell"],
+                    net=step.get("net", ""),
+                )
+                for step in path["path"]
+            )
+    return ()
