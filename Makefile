@@ -22,10 +22,10 @@ flash: $(VENV)/.base
 	$(PY) -m firmware flash --board $(BOARD)
 
 test: lint
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -n logical --dist loadfile -m "not slow"
 
 test-all: lint
-	$(PY) -m pytest
+	$(PY) -m pytest -n logical --dist loadfile
 
 lint: $(VENV)/.all
 	$(PY) -m ruff check .

@@ -1,6 +1,6 @@
 """Builds a network for a board: `python -m hw.build --board NAME`.
 
-Plan, RTL, verification, synthesis, place-and-route, bitstream, weights image, reports. The build
+Plan, RTL, verification, synthesis, place-and-route, bitstream, reports. The build
 verifies before it synthesises. Everything is made in a folder of its own within the output folder
 and moved into place at the end, so a build that fails or is interrupted leaves an earlier one as
 it was; its logs are then in the output folder's `failed/`.

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.model.common.test_children import gone, pids
 
 ROOT = Path(__file__).resolve().parents[2]

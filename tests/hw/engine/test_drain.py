@@ -11,6 +11,7 @@ from model.integers import oracle
 from sim.networks import images_for
 from tests.hw.bus.helpers import seeded, simulate
 from tests.hw.engine.helpers import CAPABILITY, load_entry, plans
+from tests.hw.timelines import drawn, in_docs
 
 MASK48 = (1 << 48) - 1
 
@@ -208,3 +209,47 @@ def test_clear_lets_nothing_out():
             await ctx.tick()
 
     simulate(dut, testbenches=[bench])
+
+
+def timeline(cycles):
+    """Rows of the drain's ports: one window of four lanes, a group of four, order `before`."""
+    dut = Drain(CAPABILITY)
+    rows = {name: [] for name in ("soon", "shift", "sum", "channel", "value", "winner", "done")}
+    sums = (3, 9, 4, 1)
+    half = 1 << CAPABILITY.requantise_bits - 1  # multiplier of one half
+
+    async def bench(ctx):
+        ctx.set(dut.layer, {"before": 1, "maximum": 15, "tile_lanes": 3, "output_group": 3})
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        ctx.set(dut.last_tile, 1)
+        ctx.set(dut.last_window, 1)
+        ctx.set(dut.parameter_data, half)
+        shifted, coming = False, iter(sums)
+        for cycle in range(cycles):
+            ctx.set(dut.soon, cycle == 0)
+            total = next(coming, None) if shifted else None
+            if total is not None:
+                ctx.set(dut.i_lane, total)
+            write, word = ctx.get(dut.write), ctx.get(dut.write_data)
+            bits = CAPABILITY.activation_bits
+            rows["soon"].append("x" if cycle == 0 else None)
+            rows["sum"].append(total)
+            rows["channel"].append(ctx.get(dut.parameter_addr) if shifted else None)
+            rows["value"].append(word & (1 << bits) - 1 if write else None)
+            rows["winner"].append(word >> bits if write else None)
+            rows["done"].append("x" if ctx.get(dut.done) else None)
+            shifted = bool(ctx.get(dut.shift))
+            rows["shift"].append("x" if shifted else None)
+            await ctx.tick()
+
+    simulate(dut, testbenches=[bench], deadline=cycles + 10)
+    return rows
+
+
+def test_the_timeline_in_the_docs():
+    rows = timeline(18)
+    assert drawn(rows) == in_docs("Drain")
+    last = rows["sum"].index(1)  # of the window's lanes, two cycles behind its place
+    assert rows["done"].index("x") == last - 2 + DRAIN_LATENCY

@@ -12,6 +12,7 @@ from hw.soc import boot
 from hw.soc.boot import Boot
 from tests.hw.bus.helpers import simulate
 from tests.hw.soc.test_flash import WORD_CYCLES
+from tests.hw.timelines import drawn, in_docs
 
 CLEAR, LATE, SILENCE = 16, 64, 256
 LOAD = 10
@@ -298,3 +299,28 @@ def test_restart_without_life(copy, together):
         assert await observe(ctx, dut, LATE + 1) == start(1 - copy)
 
     run_boot(run, dut)
+
+
+def test_the_timeline_in_the_docs(monkeypatch):
+    """The first copy is damaged; the second is right, and its firmware says that it is alive."""
+    monkeypatch.setattr(boot, "CLEAR_BIT", 2)
+    monkeypatch.setattr(boot, "WATCHDOG_BIT", 4)
+    dut = Boot()
+    names = ("timer", "copy", "clearing", "load", "right", "hold", "alive", "living", "late")
+    rows = {name: [] for name in names}
+
+    async def run(ctx):
+        load = None  # when the last copy was asked for
+        for cycle in range(32):
+            load = cycle if ctx.get(dut.load) else load
+            second = ctx.get(dut.copy)
+            ctx.set(dut.right, bool(second) and load is not None and cycle >= load + 3)
+            ctx.set(dut.alive, cycle == 28)
+            for name, row in rows.items():
+                value = ctx.get(getattr(dut, name))
+                row.append(value if name in ("timer", "copy") else "x" if value else None)
+            load = None if ctx.get(dut.late) else load
+            await ctx.tick()
+
+    simulate(dut, testbenches=[run])
+    assert drawn(rows) == in_docs("Watchdog")
