@@ -22,10 +22,10 @@ flash: $(VENV)/.base
 	$(PY) -m firmware flash --board $(BOARD)
 
 test: lint
-	$(PY) -m pytest -n logical --dist loadfile -m "not slow"
+	$(PY) -m pytest -n auto --dist loadfile -m "not slow"
 
 test-all: lint
-	$(PY) -m pytest -n logical --dist loadfile
+	$(PY) -m pytest -n auto --dist loadfile
 
 lint: $(VENV)/.all
 	$(PY) -m ruff check .
