@@ -42,6 +42,7 @@ GROUPS = {
         "build": Command("hw.build", "plan, RTL, verification, bitstream, reports"),
         "flash": _host("flash", "write everything to a board's flash; builds what is missing"),
         "registers": Command("hw.regmap", "the register map for Python, C, SVD, csv, Markdown"),
+        "layer-table": Command("hw.layer_table", "the fields of the layer table, and their limits"),
     },
     "Ask and teach a board, or a simulated one (--port sim)": {
         "info": _host("info", "who the device is, and how it started"),

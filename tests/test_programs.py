@@ -26,6 +26,7 @@ NEEDS = {
 NEED_NOTHING = {
     "firmware.header": "--board icebreaker",
     "hw.build": "--board icebreaker --plan",
+    "hw.layer_table": "--board icebreaker",
     "hw.regmap": "--format csv",
     "model.memory": "--export DIR/a.dham --source 4x8 --pairs 5",
     "model.multiplications": "--network resnet18 --paper",
