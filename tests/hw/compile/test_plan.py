@@ -7,7 +7,8 @@ import pytest
 
 from hw.capability import Capability
 from hw.compile.plan import ClassifierPlace, PlanError, make_plan
-from hw.compile.timing import TURNAROUND_CYCLES, layer_timing
+from hw.compile.timing import layer_timing
+from hw.pipeline import TURNAROUND_CYCLES
 from model.network import Classifier, Conv, Identity, Network, Projection, validate
 from tests.hw.engine.helpers import plans, record_address
 
