@@ -24,7 +24,7 @@ _LIMITS = {
 }
 
 
-def address_bits(depth):
+def address_bits(depth: int) -> int:
     """Bits that address `depth` entries (at least 1)."""
     return max(1, (depth - 1).bit_length())
 
@@ -80,7 +80,7 @@ class Capability:
     image_bytes: int = 3072
     logit_words: int = 128
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, not {self.family!r}")
         for field in fields(self):
@@ -146,7 +146,7 @@ class Capability:
             raise ValueError("Memories must be addressed by 16 bits at most")
 
     @property
-    def blocks(self):
+    def blocks(self) -> dict[str, int]:
         """Hard blocks of an iCE40 that the engine takes: name, as in a board's budget, to count.
 
         DSPs hold two lanes, SPRAMs 16 bits of a weight word (its whole depth), block RAMs 4 kbit
@@ -168,7 +168,7 @@ class Capability:
         }
 
     @property
-    def image_parts(self):
+    def image_parts(self) -> tuple[int, int]:
         """Depths of the two memories of 32-bit words that hold the image; the second may be 0.
 
         The first is a power of two, as block RAMs have it: 3072 bytes are 512 + 256 words, six
@@ -179,66 +179,71 @@ class Capability:
         return first, words - first
 
     @property
-    def multiplier_digit(self):
+    def multiplier_digit(self) -> int:
         """Bits of a multiplier that the requantiser takes in each cycle."""
         return -(-self.multiplier_bits // REQUANTISE_INTERVAL)
 
     @property
-    def dropped_bits(self):
+    def dropped_bits(self) -> int:
         """Lowest bits of a product that the requantiser has shifted out when it is through."""
         return self.multiplier_digit * (REQUANTISE_INTERVAL - 1)
 
     @property
-    def record_bits(self):
+    def record_bits(self) -> int:
+        """Bits of a record: value and winner."""
         return self.activation_bits + self.winner_bits
 
     @property
-    def word_bits(self):
+    def word_bits(self) -> int:
+        """Bits of a word of activation memory."""
         return self.records_per_word * self.record_bits
 
     @property
-    def bank_words(self):
+    def bank_words(self) -> int:
+        """Words of one of the two banks of activation memory."""
         return self.activation_words // 2
 
     @property
-    def bank_bits(self):
+    def bank_bits(self) -> int:
         """Bits of a word's address within its bank."""
         return address_bits(self.bank_words)
 
     @property
-    def sub_bits(self):
+    def sub_bits(self) -> int:
         """Bits that pick a record in its word."""
         return (self.records_per_word - 1).bit_length()
 
     @property
-    def record_address_bits(self):
+    def record_address_bits(self) -> int:
         """Bits of a record address: bank, word, record; or an image byte's."""
         activation = 1 + self.bank_bits + self.sub_bits
         return max(activation, address_bits(self.image_bytes))
 
     @property
-    def weight_depth(self):
+    def weight_depth(self) -> int:
         """Depth of the weight memory: the networks' words and the processor's."""
         return self.weight_words + self.processor_words
 
     @property
-    def weight_address_bits(self):
+    def weight_address_bits(self) -> int:
+        """Bits of a weight word's address."""
         return address_bits(self.weight_depth)
 
     @property
-    def bus_words_per_weight_word(self):
+    def bus_words_per_weight_word(self) -> int:
         """32-bit bus words in one weight word."""
         return self.lanes * SLICE_BITS // 32
 
     @property
-    def largest_group(self):
+    def largest_group(self) -> int:
+        """Feature maps of the largest group."""
         return 2**self.winner_bits
 
 
-def _block_rams(depth, width):
+def _block_rams(depth: int, width: int) -> int:
     shapes = ((256, 16), (512, 8), (1024, 4), (2048, 2))
     return min(-(-depth // rows) * -(-width // columns) for rows, columns in shapes)
 
 
-def _words(name):
+def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()

@@ -12,7 +12,7 @@ from pathlib import Path
 from hw.bus.export import FORMATS
 from hw.bus.registers import Field, Register, RegisterMap, Window
 from hw.capability import SLICE_BITS, Capability
-from hw.engine.interface import Region
+from hw.regions import WINDOW_SIZE, Region, window_base
 from model.common.errors import Parser, run_cli
 from model.common.files import write
 
@@ -197,8 +197,6 @@ _SOC_REGISTERS = (
     )),
 )  # fmt: skip
 
-_WINDOW_BASE = 0x20_0000
-_WINDOW_SIZE = 0x4_0000
 _WINDOWS = (
     (Region.WEIGHTS, "rw", "32 bits of a weight word, the lowest first; lane i is bits 4i + 3 to "
      "4i of the weight word."),
@@ -222,8 +220,8 @@ REGISTER_MAP = RegisterMap(
         Window(
             name=region.name,
             index=int(region),
-            base=_WINDOW_BASE + region * _WINDOW_SIZE,
-            size=_WINDOW_SIZE,
+            base=window_base(region),
+            size=WINDOW_SIZE,
             access=access,
             doc=doc,
         )

@@ -16,7 +16,7 @@ then FEATURES and LEARNED at the same place. So the `MAX_LEARNED` first of these
 written whenever one of the two is chosen: zeros for FEATURES.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from types import MappingProxyType
@@ -25,9 +25,9 @@ import numpy as np
 
 from hw.capability import SLICE_BITS, Capability
 from hw.compile.plan import ClassifierPlace, Plan, PlanError, make_plan
-from hw.layer_entry import ENTRY_WORDS
-from hw.regmap import REGISTER_MAP
-from hw.soc.stream import AHEAD_CYCLES
+from hw.layer_entry import ENTRY_WORDS, LayerEntry
+from hw.pipeline import AHEAD_CYCLES
+from hw.regions import Region, window_base
 from model.network import Classifier, Network
 
 __all__ = [
@@ -140,12 +140,12 @@ class DevicePlan:
         The weight of class c and feature i is the byte, in two's complement, at
         ``learned_weights + ((c // p) * features + i) * p + c % p`` where p is lanes / 2.
         """
-        return self._address("WEIGHTS", "weights", self.capability.bus_words_per_weight_word)
+        return self._address(Region.WEIGHTS, "weights", self.capability.bus_words_per_weight_word)
 
     @property
     def learned_parameters(self) -> int:
         """Byte address of its parameters, two words a class (``docs/registers.md``); 0: none."""
-        return self._address("PARAMETERS", "parameters", 2)
+        return self._address(Region.PARAMETERS, "parameters", 2)
 
     def images(self) -> dict[str, np.ndarray]:
         """What a host loads to run CLASSES: as `Plan.images`."""
@@ -173,17 +173,15 @@ class DevicePlan:
             parameters=_merged(self.parameters, plan, "parameters"),
         )
 
-    def _entry(self, head):
+    def _entry(self, head: Head) -> LayerEntry:
         return self.plans[head].layers[self.classifier_layer].entry
 
-    def _address(self, window, field, words):
+    def _address(self, region: Region, field: str, words: int) -> int:
         if Head.LEARNED not in self.plans:
             return 0
-        return REGISTER_MAP.window(window).base + 4 * words * getattr(
-            self._entry(Head.LEARNED), field
-        )
+        return window_base(region) + 4 * words * getattr(self._entry(Head.LEARNED), field)
 
-    def _place_of_learned(self):
+    def _place_of_learned(self) -> ClassifierPlace:
         own, learned = self._entry(Head.CLASSES), self._entry(Head.LEARNED)
         return ClassifierPlace(
             weights=learned.weights - own.weights,
@@ -231,7 +229,12 @@ def make_device_plan(network: Network, capability: Capability) -> DevicePlan:
     return DevicePlan(
         network=network,
         capability=capability,
-        plans=MappingProxyType({head: replace(plan, **words) for head, plan in plans.items()}),
+        plans=MappingProxyType(
+            {
+                head: replace(plan, weights=words["weights"], parameters=words["parameters"])
+                for head, plan in plans.items()
+            }
+        ),
         classifier_layer=len(network.convs),
         channels=source.channels,
         group_size=source.group_size,
@@ -241,7 +244,9 @@ def make_device_plan(network: Network, capability: Capability) -> DevicePlan:
     )
 
 
-def _more_heads(network, capability, own, features):
+def _more_heads(
+    network: Network, capability: Capability, own: Plan, features: int
+) -> dict[Head, Plan]:
     """Plans of FEATURES and LEARNED, behind the network's own classifier."""
     room = min(capability.logit_words, MAX_FEATURES)
     if features > room:
@@ -284,14 +289,16 @@ def _more_heads(network, capability, own, features):
     }
 
 
-def _plan_head(head, network, capability, place):
+def _plan_head(
+    head: Head, network: Network, capability: Capability, place: ClassifierPlace
+) -> Plan:
     try:
         return make_plan(network, capability, place)
     except PlanError as error:
         raise PlanError(f"{head.name}: {error}") from None
 
 
-def _with_classifier(network, classifier):
+def _with_classifier(network: Network, classifier: Classifier) -> Network:
     return replace(
         network,
         layers=(*network.convs, classifier),
@@ -301,7 +308,7 @@ def _with_classifier(network, classifier):
     )
 
 
-def _all_heads(images):
+def _all_heads(images: Sequence[np.ndarray]) -> np.ndarray:
     """The convolutions' words, and zeros for as many more as the longest image has."""
     longest = max(images, key=len)
     merged = np.zeros_like(longest)
@@ -309,7 +316,7 @@ def _all_heads(images):
     return merged
 
 
-def _merged(words, plan, kind):
+def _merged(words: np.ndarray, plan: Plan, kind: str) -> np.ndarray:
     """`words` with those of the plan's classifier, in their place."""
     each = {"weights": plan.capability.bus_words_per_weight_word, "parameters": 2}[kind]
     first = getattr(plan.layers[-1].entry, kind) * each

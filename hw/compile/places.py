@@ -1,10 +1,13 @@
 """Memory map: where each tensor of a network lives in the activation memory."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from hw.capability import Capability
 from model.common.errors import UserError
+from model.network import Classifier, Conv, Network
 
-__all__ = ["Place", "PlanError", "allocate"]
+__all__ = ["Place", "PlanError", "allocate", "sources"]
 
 #: Positions tried before the search gives up (networks of ten layers need a few dozen).
 _SEARCH_LIMIT = 200_000
@@ -23,14 +26,18 @@ class Place:
     words: int
 
     @property
-    def end(self):
+    def end(self) -> int:
+        """Offset of the first word behind it."""
         return self.offset + self.words
 
-    def overlaps(self, other):
+    def overlaps(self, other: "Place") -> bool:
+        """Whether the two share a word."""
         return self.bank == other.bank and self.offset < other.end and other.offset < self.end
 
 
-def allocate(network, words, capability):
+def allocate(
+    network: Network, words: Mapping[int, int], capability: Capability
+) -> dict[int, Place]:
     """Places for the tensors of `network`: a dict from tensor index (1 and up) to `Place`.
 
     `words` gives the words that each tensor takes. Every tensor lies within one bank. A layer's
@@ -43,7 +50,7 @@ def allocate(network, words, capability):
     Raises :class:`PlanError` if no such map is found.
     """
     tensors = network.tensors
-    last_use = {}
+    last_use: dict[int, int] = {}
     for index, layer in enumerate(network.layers):
         for source in sources(layer):
             last_use[source] = index
@@ -51,7 +58,7 @@ def allocate(network, words, capability):
     budget = _SEARCH_LIMIT
     blocked = 0  # the furthest layer that found no place
 
-    def candidates(index, layer, places):
+    def candidates(index: int, layer: Conv, places: dict[int, Place]) -> Iterator[Place]:
         """Places for the output of `layer`, best first."""
         live = [place for tensor, place in places.items() if last_use.get(tensor, -1) >= index]
         output = index + 1
@@ -74,7 +81,7 @@ def allocate(network, words, capability):
                 if not any(place.overlaps(other) for other in live):
                     yield place
 
-    def sound(index, layer, places):
+    def sound(layer: Conv | Classifier, places: dict[int, Place]) -> bool:
         """Whether `layer` can read its tensors where they are."""
         if layer.identity is not None:
             # Port `a` reads bank 0 wherever it reads the image.
@@ -85,11 +92,11 @@ def allocate(network, words, capability):
             return not places[layer.source].overlaps(logits) if layer.source else True
         return True
 
-    def search(index, places):
+    def search(index: int, places: dict[int, Place]) -> dict[int, Place] | None:
         nonlocal budget, blocked
         layer = network.layers[index]
         blocked = max(blocked, index)
-        if not sound(index, layer, places):
+        if not sound(layer, places):
             return None
         if layer.kind == "classifier":
             return places
@@ -104,12 +111,12 @@ def allocate(network, words, capability):
 
     places = search(0, {})
     if places is None:
-        _explain(network, words, capability, blocked, last_use)
+        raise _no_places(network, words, capability, blocked, last_use)
     return places
 
 
-def sources(layer, identity=True):
-    """Tensors that `layer` reads."""
+def sources(layer: Conv | Classifier, identity: bool = True) -> list[int]:
+    """Indices of the tensors that `layer` reads; without `identity`, but for its residual's."""
     found = [layer.source]
     if layer.projection is not None:
         found.append(layer.projection.source)
@@ -118,7 +125,13 @@ def sources(layer, identity=True):
     return found
 
 
-def _explain(network, words, capability, index, last_use):
+def _no_places(
+    network: Network,
+    words: Mapping[int, int],
+    capability: Capability,
+    index: int,
+    last_use: Mapping[int, int],
+) -> PlanError:
     layer = network.layers[index]
     live = [t for t in words if t <= index and last_use.get(t, -1) >= index]
     parts = [f"tensor {t} ({words[t]})" for t in live]
@@ -126,7 +139,7 @@ def _explain(network, words, capability, index, last_use):
     if index + 1 in words:
         parts.append(f"its output ({words[index + 1]})")
         need += words[index + 1]
-    raise PlanError(
+    return PlanError(
         f"Activation memory: layer {index} ({layer.name}) needs {' + '.join(parts)} = {need} words "
         f"of {capability.records_per_word} records at once, each tensor within one bank, "
         "an identity residual in another bank than the layer's input, the classifier's input not "

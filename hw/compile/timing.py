@@ -1,24 +1,24 @@
 """Cycle model: how many clock cycles a layer takes, exactly.
 
-The engine is built so that a few recurrences describe it: nothing in it depends on the data.
-``tests/hw/compile/test_plan.py`` and every verification compare them with the RTL, layer by layer.
+The engine is built so that a few recurrences describe it: nothing in it depends on the data. The
+parts' cycles are those of ``hw.pipeline``. ``tests/hw/engine`` and every verification compare the
+recurrences with the RTL, layer by layer.
 """
 
 from dataclasses import dataclass
 
-from hw.engine.drain import DRAIN_LATENCY
-from hw.layer_entry import LAST_WORD, LayerEntry
+from hw.layer_entry import LayerEntry
+from hw.pipeline import (
+    FIRST_VISIT_CYCLES,
+    ISSUE_TO_WRITE_CYCLES,
+    QUEUE_CYCLES,
+    SHORTCUT_CYCLES,
+    TAP_CYCLES,
+    WALK_CYCLES,
+    WINDOW_CYCLES,
+)
 
-__all__ = ["TURNAROUND_CYCLES", "LayerTiming", "layer_timing"]
-
-#: Cycles from a layer's end to the start pulse of the next: fetching its fields, and two states.
-TURNAROUND_CYCLES = LAST_WORD + 3
-# Cycles from a window's last issue to the write of its last word, if it has one lane.
-_PIPELINE_CYCLES = 5 + DRAIN_LATENCY
-_FIRST_VISIT = 3  # cycle, after the start pulse, in which the generator visits the first tap
-_TAP_CYCLES = 2  # of the generator, from tap to tap
-_SHORTCUT_CYCLES = 1  # from the kernel's last tap to the projection's
-_WINDOW_CYCLES = 3  # from a window's last tap to the next one's first; and stride - 1 in a line
+__all__ = ["LayerTiming", "layer_timing"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def layer_timing(entry: LayerEntry) -> LayerTiming:
     p[i] = max(v[i], q[i - 1]), q[i] = max(p[i] + 1, e[i - 1]), e[i] = q[i] + groups, and the
     last tap of a window also waits for the drain: e[i] >= e[last tap before] + its drain cycles.
     """
-    visit = _FIRST_VISIT
+    visit = FIRST_VISIT_CYCLES
     popped = issued = -1
     first_issue = None
     drained = 0
@@ -57,27 +57,27 @@ def layer_timing(entry: LayerEntry) -> LayerTiming:
             taps, before = [], 0
             for position, inside in enumerate(visits):
                 if inside:
-                    taps.append((_TAP_CYCLES * (position - before), entry.groups))
+                    taps.append((TAP_CYCLES * (position - before), entry.groups))
                     before = position
-            rest = _TAP_CYCLES * (len(visits) - 1 - before)
+            rest = TAP_CYCLES * (len(visits) - 1 - before)
             if entry.projection:
-                taps.append((rest + _SHORTCUT_CYCLES, entry.projection_groups))
+                taps.append((rest + SHORTCUT_CYCLES, entry.projection_groups))
                 rest = 0
             for drain in drains:
                 for cycles, count in taps:
                     visit = max(visit + cycles, popped)
-                    popped = max(visit + 1, issued)
+                    popped = max(visit + QUEUE_CYCLES, issued)
                     if first_issue is None:
-                        first_issue = popped + 1
-                    issued = popped + count
-                visit += rest + _WINDOW_CYCLES
+                        first_issue = popped + WALK_CYCLES
+                    issued = popped + WALK_CYCLES + count - 1
+                visit += rest + WINDOW_CYCLES
                 issued = max(issued, drained)
                 drained = issued + drain
             visit += moved
         lines.append(issued)
     assert first_issue is not None  # each window has a tap inside the image
     last_lane = (entry.tile_lanes - 1) * entry.lane_cycles
-    return LayerTiming(first_issue, issued + last_lane + _PIPELINE_CYCLES, tuple(lines))
+    return LayerTiming(first_issue, issued + last_lane + ISSUE_TO_WRITE_CYCLES, tuple(lines))
 
 
 def _taps(starts: range, kernel: int, extent: int) -> list[list[bool]]:

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import OPERAND_BITS, SLICE_BITS
+from hw.pipeline import PRODUCT_CYCLES, SUM_CYCLES
 
 __all__ = ["SparseArray"]
 
@@ -74,8 +75,8 @@ class SparseArray(wiring.Component):
             operands.append(Cat(weight, sign.replicate(OPERAND_BITS - SLICE_BITS)))
 
         # Two pipeline stages in the multipliers: operands, products; then the sum.
-        valid = Signal(2)
-        last = Signal(3)
+        valid = Signal(PRODUCT_CYCLES)
+        last = Signal(PRODUCT_CYCLES + SUM_CYCLES)
         m.d.sync += [
             valid.eq(Cat(self.valid, valid[:-1])),
             last.eq(Cat(self.last, last[:-1])),

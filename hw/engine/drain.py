@@ -7,23 +7,22 @@ from amaranth.lib.wiring import In, Out
 
 from hw.capability import PARAMETER_BITS, SLICE_BITS, address_bits
 from hw.engine.layout import layer_layout, loads_layout
-from hw.engine.requantise import REQUANTISE_LATENCY, Requantiser
+from hw.engine.requantise import Requantiser
 from hw.engine.winner import WinnerTakesAll
+from hw.parameter_word import parameter_fields
+from hw.pipeline import SUM_STAGES
 
-__all__ = ["DRAIN_LATENCY", "Drain", "parameter_layout"]
+__all__ = ["Drain", "parameter_layout"]
 
 INDEX_BITS = 8
-#: Cycles from the array's `soon` to the cycle in which a one-lane window's last word is written.
-DRAIN_LATENCY = 7 + REQUANTISE_LATENCY
 
 
 def parameter_layout(capability):
     """One channel's word of parameter memory: multiplier m, bias b, residual factor r."""
     return data.StructLayout(
         {
-            "multiplier": capability.multiplier_bits,
-            "bias": signed(capability.bias_bits),
-            "factor": signed(capability.factor_bits),
+            field.name: signed(field.width) if field.signed else unsigned(field.width)
+            for field in parameter_fields(capability)
         }
     )
 
@@ -259,6 +258,7 @@ class Drain(wiring.Component):
         stage5 = Signal(flags)
         total = Signal(sum_shape)
         m.d.sync += [stage5.eq(stage4), total.eq(biased + product)]
+        assert len((stage1, stage2, stage3, stage4, stage5)) == SUM_STAGES
 
         # Stage 6: the group's winner by S, where the order is `before`; else each channel's own S.
         # Compared as offset binary (sign bit inverted): an unsigned comparison is a plain carry.

@@ -9,12 +9,14 @@ from amaranth.utils import exact_log2
 from hw.capability import OPERAND_BITS
 from hw.engine.array import SparseArray
 from hw.engine.drain import Drain
-from hw.engine.interface import HostPort, Region
+from hw.engine.interface import HostPort
 from hw.engine.memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
 from hw.engine.sequencer import Sequencer
 from hw.engine.taps import Queue, TapGenerator, tap_layout
 from hw.engine.walker import RecordWalker, issue_layout
 from hw.layer_entry import ENTRY_WORDS
+from hw.pipeline import SOON_CYCLES
+from hw.regions import Region
 
 __all__ = ["Engine"]
 
@@ -170,7 +172,7 @@ class Engine(wiring.Component):
             array.shift.eq(drain.shift),
         ]
         ends = Cat(issue3.last_tile & ~sequencer.drain, issue3.last_window)
-        for _ in range(2):
+        for _ in range(SOON_CYCLES):
             later = Signal(2)
             m.d.sync += later.eq(ends)
             ends = later

@@ -1,25 +1,12 @@
 """The engine's interface to its host: control, status and one window into its memories."""
 
-from enum import IntEnum
-
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["MEMORY_LATENCY", "HostPort", "Region"]
+__all__ = ["MEMORY_LATENCY", "HostPort"]
 
 #: Clock cycles from a new ``mem_addr`` to its ``mem_read_data``.
 MEMORY_LATENCY = 2
-
-
-class Region(IntEnum):
-    """Memories that the host reaches, as ``mem_region`` numbers them."""
-
-    WEIGHTS = 0
-    IMAGE = 1
-    ACTIVATIONS = 2
-    PARAMETERS = 3
-    LAYERS = 4
-    LOGITS = 5
 
 
 class HostPort(wiring.Signature):
@@ -44,8 +31,8 @@ class HostPort(wiring.Signature):
     decision : Out(8)
         Class of the last complete frame.
     mem_region, mem_addr, mem_write_data : In(3), In(16), In(32)
-        Memory, 32-bit word in it, and data. They stand still from the cycle before the write
-        pulse to the cycle of it; for a read, until the data is taken.
+        Memory (`hw.regions.Region`), 32-bit word in it, and data. They stand still from the cycle
+        before the write pulse to the cycle of it; for a read, until the data is taken.
     mem_write_mask : In(4)
         Bytes of the word to write, WEIGHTS only: elsewhere words are written whole.
     mem_write : In(1)

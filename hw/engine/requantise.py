@@ -5,11 +5,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import REQUANTISE_INTERVAL
+from hw.pipeline import REQUANTISE_LATENCY
 
-__all__ = ["REQUANTISE_LATENCY", "Requantiser"]
-
-#: Cycles from a sum to its value.
-REQUANTISE_LATENCY = REQUANTISE_INTERVAL + 2
+__all__ = ["Requantiser"]
 
 
 class Requantiser(wiring.Component):

@@ -7,11 +7,13 @@ from amaranth.lib.wiring import In, Out
 from hw.capability import address_bits
 from hw.engine.layout import INITIAL, layer_layout, loads_layout
 from hw.layer_entry import ENTRY_WORDS, LAST_WORD, WORD_BITS, table_words
+from hw.pipeline import ISSUE_TO_WRITE_CYCLES
 
 __all__ = ["Sequencer"]
 
 #: Cycles in which every stage behind the walker runs empty, beyond those of the drain's lanes.
 CLEAR_CYCLES = 24
+assert CLEAR_CYCLES >= ISSUE_TO_WRITE_CYCLES
 
 
 class Sequencer(wiring.Component):

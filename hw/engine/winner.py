@@ -4,10 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["WINNER_LATENCY", "WinnerTakesAll", "WinnerTree"]
-
-#: Cycles from a group's last key to its winner.
-WINNER_LATENCY = 1
+__all__ = ["WinnerTakesAll", "WinnerTree"]
 
 
 class WinnerTree(wiring.Component):
@@ -75,7 +72,7 @@ class WinnerTakesAll(wiring.Component):
     Groups are any number of cycles long; `first` and `last` mark where they begin and end. Over
     cycles a running maximum is kept, so a group may be longer than the array has lanes.
 
-    Latency WINNER_LATENCY from `last`, one set of keys a cycle.
+    Latency WINNER_LATENCY (``hw.pipeline``) from `last`, one set of keys a cycle.
 
     Parameters
     ----------

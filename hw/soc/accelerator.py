@@ -8,7 +8,8 @@ from amaranth.utils import exact_log2
 from hw.bus.csr import CSRBank
 from hw.bus.window import MemoryWindows
 from hw.bus.wishbone import Decoder, Signature
-from hw.engine.interface import MEMORY_LATENCY, Region
+from hw.engine.interface import MEMORY_LATENCY
+from hw.regions import Region
 from hw.regmap import ENGINE_MAP, constant_words
 
 __all__ = ["ADDRESS_WIDTH", "Device"]

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 
 from hw.bus.csr import CSRBank
 from hw.bus.uart import Receiver, Transmitter, divisor_for
+from hw.pipeline import AHEAD_CYCLES
 from hw.regmap import REGISTER_MAP, SOC_MAP
 from hw.soc.accelerator import ADDRESS_WIDTH, Device
 from hw.soc.addresses import FIRMWARE_BYTES, FLASH_BASE, FLASH_SIZE, processor_memory
@@ -16,7 +17,7 @@ from hw.soc.boot import Boot
 from hw.soc.fifo import ByteFIFO
 from hw.soc.flash import FlashController
 from hw.soc.processor import Processor
-from hw.soc.stream import AHEAD_CYCLES, CobsDecoder, StreamDMA
+from hw.soc.stream import CobsDecoder, StreamDMA
 
 __all__ = ["FAILURE", "FIFO_BYTES", "Soc"]
 

@@ -5,22 +5,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.bus.wishbone import Signature
+from hw.pipeline import BYTE_CYCLES
 
 __all__ = [
-    "AHEAD_CYCLES",
-    "BYTE_CYCLES",
     "COUNT_BITS",
     "CRC_RESIDUE",
     "CobsDecoder",
     "StreamDMA",
     "Token",
 ]
-
-AHEAD_CYCLES = 4096
-"""Cycles of a frame until the DMA that waits for it begins. The FIFO bridges so many."""
-
-BYTE_CYCLES = 9
-"""Cycles that each byte takes at least."""
 
 COUNT_BITS = 16
 """Bits of the DMA's count of words."""
@@ -106,10 +99,10 @@ class CobsDecoder(wiring.Component):
 class StreamDMA(wiring.Component):
     """Consume a stream of tokens: byte by byte for the processor, or in words for the DMA.
 
-    Every byte taken goes through the CRC, a bit a cycle, so the next one is taken 9 cycles later
-    at the earliest. Those bits also shift through a register of 32; while the DMA is busy, each 4
-    bytes are written to the bus, the first in bits 7 to 0. An end of frame is never taken by the
-    DMA: it waits in front of it, and the processor sees both.
+    Every byte taken goes through the CRC, a bit a cycle, so the next one is taken BYTE_CYCLES
+    later at the earliest. Those bits also shift through a register of 32; while the DMA is busy,
+    each 4 bytes are written to the bus, the first in bits 7 to 0. An end of frame is never taken by
+    the DMA: it waits in front of it, and the processor sees both.
 
     Parameters
     ----------
@@ -184,7 +177,7 @@ class StreamDMA(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         byte = Signal(8)
-        bits = Signal(range(9))  # of `byte` that have not gone through yet
+        bits = Signal(range(BYTE_CYCLES))  # of `byte` that have not gone through yet
         shifting = Signal()
         state = Signal(32, init=0xFFFF_FFFF)
         word = Signal(32)

@@ -13,7 +13,7 @@ import pytest
 from hw import regmap
 from hw.bus.export import FORMATS, constants, to_c, to_csv, to_markdown, to_python, to_svd
 from hw.capability import Capability
-from hw.engine.interface import Region
+from hw.regions import Region
 from hw.regmap import (
     ENGINE_MAP,
     REGISTER_MAP,

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hw.capability import Capability
 from hw.compile.places import Place, PlanError, allocate
+from model.network import Projection
 from sim.networks import Limits, random_network
+from tests.hw.compile.helpers import SMALL, conv, network, refused
 
 CAPABILITY = Capability(
     family="generic", winner_bits=4, activation_words=2048, logit_words=64,
@@ -66,26 +69,26 @@ def check(network, words, places, capability):
 def test_random_networks():
     found = residuals = 0
     for seed in range(60):
-        network = random_network(seed, LIMITS)
-        words = words_of(network)
+        drawn = random_network(seed, LIMITS)
+        words = words_of(drawn)
         try:
-            places = allocate(network, words, CAPABILITY)
+            places = allocate(drawn, words, CAPABILITY)
         except PlanError:
             continue
-        check(network, words, places, CAPABILITY)
+        check(drawn, words, places, CAPABILITY)
         found += 1
-        residuals += sum(layer.identity is not None for layer in network.layers)
+        residuals += sum(layer.identity is not None for layer in drawn.layers)
     assert found > 40 and residuals > 10
 
 
 def test_a_tensor_that_fills_a_bank():
-    network = random_network(0, Limits(layers=2, max_pixels=4, channels=8))
-    words = dict.fromkeys(words_of(network), CAPABILITY.bank_words)
+    drawn = random_network(0, Limits(layers=2, max_pixels=4, channels=8))
+    words = dict.fromkeys(words_of(drawn), CAPABILITY.bank_words)
     first = min(words)
     one = {**dict.fromkeys(words, 1), first: CAPABILITY.bank_words}
-    assert allocate(network, one, CAPABILITY)[first].words == CAPABILITY.bank_words
+    assert allocate(drawn, one, CAPABILITY)[first].words == CAPABILITY.bank_words
     with pytest.raises(PlanError, match=rf"{CAPABILITY.bank_words + 1}\) = "):
-        allocate(network, {**one, first: CAPABILITY.bank_words + 1}, CAPABILITY)
+        allocate(drawn, {**one, first: CAPABILITY.bank_words + 1}, CAPABILITY)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +110,7 @@ def test_overlap(other, overlap):
 def test_the_classifiers_input_leaves_room_for_its_logits():
     """Tensor 1 is a residual beside the image, so it lies in bank 1; so do the logits."""
     plain = {"projection": None, "identity": None}
-    network = SimpleNamespace(
+    made = SimpleNamespace(
         tensors=[SimpleNamespace(group_size=size) for size in (1, 2, 4)],
         layers=[
             SimpleNamespace(kind="conv", name="first", source=0, **plain),
@@ -119,7 +122,22 @@ def test_the_classifiers_input_leaves_room_for_its_logits():
         ],
     )  # fmt: skip
     room = CAPABILITY.bank_words - CAPABILITY.logit_words
-    places = allocate(network, {1: room, 2: 1}, CAPABILITY)
+    places = allocate(made, {1: room, 2: 1}, CAPABILITY)
     assert places[1] == Place(1, 0, room)
     with pytest.raises(PlanError, match=r"the classifier's input not in the last 64 words"):
-        allocate(network, {1: room + 1, 2: 1}, CAPABILITY)
+        allocate(made, {1: room + 1, 2: 1}, CAPABILITY)
+
+
+def test_what_is_said_if_there_is_no_room():
+    shortcut = Projection(source=1, stride=1, exponent=0, weights=np.ones((32, 32), np.int64))
+    made = network(
+        conv(channels=32), conv("second", 1, 32, 32), conv("third", 2, 32, 32, projection=shortcut)
+    )
+    text = refused(made, replace(SMALL, parameter_words=128, weight_words=2048))
+    assert text == (
+        "Activation memory: layer 2 (third) needs tensor 1 (256) + tensor 2 (256) + its output "
+        "(256) = 768 words of 4 records at once, each tensor within one bank, an identity "
+        "residual in another bank than the layer's input, the classifier's input not in the last "
+        "16 words; the budget is 2 banks of 256 words, and no such places were found. Larger "
+        "groups, fewer channels or a smaller image there would fit"
+    )

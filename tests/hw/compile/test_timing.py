@@ -1,7 +1,7 @@
 """The cycle model on layers small enough to count by hand; the RTL is compared in tests/sim.
 
 The totals are numbers, written down from the descriptions of `hw.engine.taps`, `walker` and
-`drain`, not computed from the constants of `hw.compile.timing`: a constant that changes shows here.
+`drain`, not computed from the constants of `hw.pipeline`: a constant that changes shows here.
 """
 
 from dataclasses import replace
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from hw.compile.plan import make_plan
-from hw.compile.timing import TURNAROUND_CYCLES, layer_timing
+from hw.compile.timing import layer_timing
 from hw.layer_entry import LayerEntry
+from hw.pipeline import TURNAROUND_CYCLES
 from tests.hw.engine.helpers import CAPABILITY, plans
 
 #: One output pixel, one tap of one group, one output channel.

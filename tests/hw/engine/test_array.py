@@ -5,10 +5,8 @@ import pytest
 
 from hw.capability import Capability
 from hw.engine.array import SparseArray
+from hw.pipeline import SOON_CYCLES
 from tests.hw.bus.helpers import seeded, simulate
-
-#: Cycles from the window's last product to `soon`.
-LATENCY = 2
 
 
 def run(lanes, windows, rng, *, wide, stall):
@@ -55,7 +53,7 @@ def run(lanes, windows, rng, *, wide, stall):
             while not (soon or ctx.get(dut.soon)):
                 await tick(0)
             if not soon:
-                assert cycle == asked[len(drained)] + LATENCY
+                assert cycle == asked[len(drained)] + SOON_CYCLES
                 await tick(0)
             await tick(rng.randrange(2))  # a shift has no effect here
             found, soon = [ctx.get(dut.o_lane)], False
@@ -67,7 +65,7 @@ def run(lanes, windows, rng, *, wide, stall):
                 # The next window may announce itself before this one's last lane.
                 soon = ctx.get(dut.soon)
                 if soon:
-                    assert len(found) == lanes - 1 and cycle == asked[len(drained)] + LATENCY
+                    assert len(found) == lanes - 1 and cycle == asked[len(drained)] + SOON_CYCLES
                 await tick(1)
                 found.append(ctx.get(dut.o_lane))
 

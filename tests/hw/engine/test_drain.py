@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hw.engine.drain import DRAIN_LATENCY, Drain
+from hw.engine.drain import Drain
+from hw.pipeline import DRAIN_LATENCY
 from model.integers import oracle
 from sim.networks import images_for
 from tests.hw.bus.helpers import seeded, simulate

@@ -9,8 +9,9 @@ from amaranth.sim import Simulator
 from hw.capability import Capability
 from hw.compile.plan import PlanError, make_plan
 from hw.engine.engine import Engine
-from hw.engine.interface import MEMORY_LATENCY, Region
-from hw.soc.stream import BYTE_CYCLES
+from hw.engine.interface import MEMORY_LATENCY
+from hw.pipeline import BYTE_CYCLES
+from hw.regions import Region
 from model.integers import oracle
 from sim.networks import images_for, random_network
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from hw.capability import REQUANTISE_INTERVAL, Capability
-from hw.engine.requantise import REQUANTISE_LATENCY, Requantiser
+from hw.engine.requantise import Requantiser
+from hw.pipeline import REQUANTISE_LATENCY
 from model.integers import oracle
 from tests.hw.bus.helpers import seeded, simulate
 

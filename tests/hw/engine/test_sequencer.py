@@ -5,10 +5,10 @@ from itertools import pairwise
 
 import pytest
 
-from hw.compile.timing import TURNAROUND_CYCLES
 from hw.engine.layout import INITIAL
 from hw.engine.sequencer import Sequencer
 from hw.layer_entry import ENTRY_WORDS, LayerEntry, entry_shapes
+from hw.pipeline import TURNAROUND_CYCLES
 from tests.hw.bus.helpers import seeded, simulate
 from tests.hw.engine.helpers import CAPABILITY
 

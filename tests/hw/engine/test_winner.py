@@ -4,7 +4,8 @@
 import pytest
 from amaranth.hdl import signed, unsigned
 
-from hw.engine.winner import WINNER_LATENCY, WinnerTakesAll, WinnerTree
+from hw.engine.winner import WinnerTakesAll, WinnerTree
+from hw.pipeline import WINNER_LATENCY
 from tests.hw.bus.helpers import seeded, simulate
 
 KINDS = ("random", "ties", "zeros", "high", "low", "negative")

@@ -10,8 +10,9 @@ from amaranth.lib.wiring import In, Out
 
 from hw.bus.wishbone import Signature
 from hw.capability import Capability
-from hw.engine.interface import HostPort, Region
+from hw.engine.interface import HostPort
 from hw.engine.sequencer import Sequencer
+from hw.regions import Region
 from hw.regmap import REGISTER_MAP
 from hw.soc import boot, soc
 from hw.soc.addresses import FIRMWARE_COPIES, FLASH_BASE, processor_memory

@@ -8,8 +8,8 @@ from hw.boards import find_board
 from hw.boards.top import BoardTop
 from hw.bus.wishbone import UNMAPPED
 from hw.capability import Capability
-from hw.engine.interface import Region
 from hw.families.ice40.pll import solve_pll
+from hw.regions import Region
 from hw.regmap import ENGINE_MAP, REGISTER_MAP, constant_words
 from hw.soc.accelerator import ADDRESS_WIDTH, Device
 from tests.hw.bus.helpers import Bus, FakeEngine, memory_subordinate, seeded, simulate

@@ -1,0 +1,1 @@
+"""A network compiled for a capability: limits, places, layer table, words, cycles."""
