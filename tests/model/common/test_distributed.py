@@ -17,8 +17,8 @@ from model.data import cifar
 from model.data.cifar import augment, pack
 from model.dham.shapes import shape_of
 from model.training.trainer import Recipe, Trainer
-from tests.model.training import train_in_processes
 from tests.model.generated import coloured, write_coloured
+from tests.model.training import train_in_processes
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = Path(train_in_processes.__file__)

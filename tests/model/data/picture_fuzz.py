@@ -22,10 +22,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from tests.model.data.picture_seeds import seeds
 
 from model.common.errors import UserError
 from model.data.pictures import read_picture
+from tests.model.data.picture_seeds import seeds
 
 __all__ = ["damaged"]
 

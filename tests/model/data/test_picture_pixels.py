@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from tests.model.data.picture_seeds import encoded, png, tiff
 
 from model.data.picture_pixels import Refused, flatten
+from tests.model.data.picture_seeds import encoded, png, tiff
 
 WHITE, BLUE = (255, 255, 255), (10, 20, 250)
 RNG = np.random.default_rng(6)

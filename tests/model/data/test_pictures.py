@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
-from tests.model.data.picture_seeds import PIXELS, encoded, png, seeds, tiff
 
 from model.common.errors import Parser, UserError
 from model.data import pictures
 from model.data.picture_files import STANDARD_INPUT, formats, shown
 from model.data.pictures import PictureOptions, add_picture_options, read_picture
+from tests.model.data.picture_seeds import PIXELS, encoded, png, seeds, tiff
 
 FAILED = Path(__file__).parent / "pictures_that_failed"
 HEIGHT, WIDTH, _ = PIXELS.shape
