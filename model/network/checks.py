@@ -9,6 +9,7 @@ import numpy as np
 from model.common.errors import UserError
 from model.network.limits import (
     MAX_ACCUMULATOR_BITS,
+    MAX_ARRAY_BITS,
     MAX_BITS,
     MAX_EXPONENT,
     MAX_SHIFT,
@@ -232,8 +233,10 @@ def _validate_array(name, array, dimensions, length=None):
     )
     if length is not None:
         check(array.shape[0] == length, f"{name} must have {length} entries, not {array.shape[0]}")
+    reach = 2 ** (MAX_ARRAY_BITS - 1)
     check(
-        -(2**31) <= int(array.min()) and int(array.max()) < 2**31, f"{name} leaves 32 signed bits"
+        -reach <= int(array.min()) and int(array.max()) < reach,
+        f"{name} leaves {MAX_ARRAY_BITS} signed bits",
     )
 
 

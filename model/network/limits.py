@@ -9,17 +9,23 @@ if TYPE_CHECKING:
     from model.network.types import Classifier, Conv, Tensor
 
 __all__ = [
+    "BIAS_BITS",
+    "FACTOR_BITS",
     "MAX_ACCUMULATOR_BITS",
+    "MAX_ARRAY_BITS",
     "MAX_BITS",
     "MAX_EXPONENT",
     "MAX_SHIFT",
     "MAX_SIZE",
+    "MULTIPLIER_BITS",
     "accumulator_bound",
     "signed_bits",
 ]
 
 # The widest accumulator that any reader must support; a network beyond it is refused.
 MAX_ACCUMULATOR_BITS = 32
+MAX_ARRAY_BITS = 32
+"""Of any number in an array, signed, at most."""
 MAX_BITS = 8
 """Bits of a weight, of an activation and of a pixel, at most."""
 MAX_SIZE = 2**16
@@ -28,6 +34,15 @@ MAX_SHIFT = 62
 """Of a requantiser, in bits."""
 MAX_EXPONENT = 16
 """Of a projection: its sums are multiplied by 2 to the power of so much, at most."""
+
+# A file may hold more. The hardware does so much unless it is built for more, and training stays
+# within it.
+MULTIPLIER_BITS = 16
+"""Of a requantiser's multiplier, unsigned."""
+BIAS_BITS = 20
+"""Of a bias, signed."""
+FACTOR_BITS = 12
+"""Of an identity's factor, signed."""
 
 
 def signed_bits(low: int, high: int) -> int:
