@@ -1,9 +1,9 @@
 """Whether relevance is an effect: `python -m benchmarks.relevance --data DIR`.
 
 In one layer at a time the tenth of the maps with most relevance for the margin (`model.explain`) is
-removed (`model.prune`), and the margin over the same class measured again: which share of it is
-lost, the median over the first test images. Beside it, the same for the most active maps and for
-maps drawn by chance. Above 1, the decision is lost. The figures are in docs/explain.md.
+removed (`model.measure.pruning`), and the margin over the same class measured again: which share
+of it is lost, the median over the first test images. Beside it, the same for the most active maps
+and for maps drawn by chance. Above 1, the decision is lost. The figures are in docs/explain.md.
 """
 
 import json
@@ -18,9 +18,9 @@ from model.common.terminal import Table, console, progress_bar
 from model.data.cifar import check_input, data_set_of, read_test
 from model.explain.attribution import Explanation, explain, maps_of
 from model.integers.reference import logits
+from model.measure.pruning import prune
 from model.network import Network
-from model.prune import prune
-from model.show import open_network
+from model.zoo.opening import open_network
 
 __all__ = ["main", "measure"]
 

@@ -15,11 +15,11 @@ from model.common.errors import Parser, UserError, run_cli
 from model.common.optional import need
 from model.common.terminal import progress_bar
 from model.data import cifar
-from model.golden import differences
+from model.integers.golden import differences
 from model.integers.reference import logits
 from model.network import Network
-from model.show import open_network
 from model.training.checkpoint import BATCH, classify, is_checkpoint, open_trained
+from model.zoo.opening import open_network
 
 __all__ = ["accuracy", "main"]
 

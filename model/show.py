@@ -1,33 +1,17 @@
 """``python -m model.show FILE``: what a network file holds, as tables or as JSON."""
 
 import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
-from model import zoo
-from model.common.errors import Parser, UserError, nearest, run_cli
+from model.common.errors import Parser, run_cli
 from model.common.terminal import Table, console, pairs, say
-from model.network import Network, accumulator_bound, load, signed_bits
+from model.network import Network, accumulator_bound, signed_bits
 from model.network.count import multiplications, total_multiplications
+from model.zoo.opening import open_network
 
-__all__ = ["describe", "main", "open_network", "print_tables"]
-
-
-def open_network(name: str) -> Network:
-    """The network of a file, or of the zoo by its name.
-
-    Raises ``UserError``: the file's failed check, or the known names and the nearest.
-    """
-    if not name.strip():
-        raise UserError(
-            f"A network needs the name of a file or of the zoo; {nearest(name, zoo.names())}"
-        )
-    path = Path(name)
-    is_path = path.exists() or path.suffix == ".dham" or os.sep in name
-    return load(path if is_path else zoo.find(name))
+__all__ = ["describe", "main", "print_tables"]
 
 
 def describe(network: Network) -> dict:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import platform
 import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -33,20 +32,11 @@ from model.data.cifar import DATA_SETS, Images, check_files, read_test, read_tra
 from model.network import save
 from model.training import checkpoint, origin
 from model.training.export import export, finish
+from model.training.hardware import hardware
 from model.training.options import command_line, parse, recipe_of, shape_from
 from model.training.trainer import Epoch, Trainer, accuracy, reuse_memory
 
 __all__ = ["main", "parse", "plot", "recipe_of", "train"]
-
-
-def hardware(device: torch.device) -> str:
-    """What trained it, without names of machines."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    flags = Path("/proc/cpuinfo")
-    amx = " with AMX" if flags.exists() and "amx_bf16" in flags.read_text("utf-8") else ""
-    threads = torch.get_num_threads()
-    return f"{platform.machine()} CPU{amx}, {threads} thread{'s' * (threads > 1)}"
 
 
 def plot(history: list[Epoch], path: Path) -> None:

@@ -26,12 +26,16 @@ from model.dham.quantise import (
     quantise_weights,
     straight_through,
 )
+from model.network.limits import BIAS_BITS, FACTOR_BITS, MULTIPLIER_BITS
 
 __all__ = ["MULTIPLIER_SHIFT", "Folded", "Layer", "OutputLayer"]
 
 EPSILON = 1e-2  # added to the variance, in squared units of the accumulator
 MULTIPLIER_SHIFT = 16  # s of every layer: m = round(scale * 2^16)
-MULTIPLIERS = (16, 65535)  # the least and the largest m; below 16 its rounding would be coarse
+# The least and the largest m; below 16 its rounding would be coarse.
+MULTIPLIERS = (16, 2**MULTIPLIER_BITS - 1)
+MAX_FACTOR = 2 ** (FACTOR_BITS - 1) - 1
+BIAS_REACH = 2 ** (BIAS_BITS - 1)
 
 
 def levels_in_one(activation_bits: int) -> float:
@@ -286,12 +290,12 @@ class Layer(nn.Module):
         scale, shift = self.affine(self.mean.double(), self.spread(self.variance.double()))
         multiplier = (scale * 2**MULTIPLIER_SHIFT).round().clamp(*MULTIPLIERS)
         scale = multiplier * 2.0**-MULTIPLIER_SHIFT
-        residual = (self.rho / scale).round().clamp(max=2047) if self.identity else 0 * scale
+        residual = (self.rho / scale).round().clamp(max=MAX_FACTOR) if self.identity else 0 * scale
         return Folded(
             weights,
             projection,
             max(0, int(self.exponent)),
-            (shift / scale).round().clamp(-(2**19), 2**19 - 1),
+            (shift / scale).round().clamp(-BIAS_REACH, BIAS_REACH - 1),
             multiplier,
             residual,
         )

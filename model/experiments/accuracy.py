@@ -25,7 +25,7 @@ from model.experiments.tables import (
     paper_title,
     percent,
 )
-from model.multiplications import layer_counts, papers_count, skeleton, total
+from model.measure.multiplications import layer_counts, papers_count, skeleton, total
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

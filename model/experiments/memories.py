@@ -9,7 +9,7 @@ from model.common.errors import UserError, how_stopped
 from model.common.lazy import torch
 from model.experiments.session import Experiment, Session
 from model.memory import experiment
-from model.train import hardware
+from model.training.hardware import hardware
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

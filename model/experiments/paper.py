@@ -1,7 +1,7 @@
 """The numbers that the paper prints, and nothing else: arXiv 2012.01509, tables 1 to 5.
 
-Accuracies in percent. Multiplications of table 1 are `model.multiplications.PRINTED`. Compared
-with, never computed with.
+Accuracies in percent. Multiplications of table 1 are `model.measure.multiplications.PRINTED`.
+Compared with, never computed with.
 """
 
 __all__ = ["SETTINGS", "TABLE1", "TABLE2", "TABLE3", "TABLE4", "TABLE5"]

@@ -22,8 +22,8 @@ from model.experiments.plots import new_figure
 from model.experiments.runs import Setting, possible
 from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
-from model.search import search
-from model.train import hardware
+from model.searching.search import search
+from model.training.hardware import hardware
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

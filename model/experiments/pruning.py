@@ -14,8 +14,8 @@ from model.experiments.plots import curve, new_figure
 from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
-from model.prune import CRITERIA
-from model.prune import curve as pruned_curve
+from model.measure.pruning import CRITERIA
+from model.measure.pruning import curve as pruned_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,7 +10,7 @@ from model.experiments.plots import curve, new_figure
 from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, missing, origin, over_seeds, percent
-from model.noise import NOISES, noise_table, summary
+from model.measure.noise import NOISES, noise_table, summary
 from model.training.checkpoint import classify
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from model.common.lazy import torch
 from model.common.terminal import Bar
 from model.data.cifar import Images, check_files, read_few_shot, read_test, read_training
 from model.experiments.runs import Training
-from model.train import hardware
 from model.training import checkpoint, origin
+from model.training.hardware import hardware
 from model.training.origin import UNKNOWN
 from model.training.trainer import Epoch, Trainer, accuracy, reuse_memory
 

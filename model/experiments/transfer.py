@@ -22,7 +22,7 @@ from model.experiments.tables import (
     paper_title,
     percent,
 )
-from model.few_shot import VARIANTS, features_of, few_shot
+from model.measure.few_shot import VARIANTS, features_of, few_shot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,8 +13,8 @@ from model.data.cifar import DATA_SETS, to_input
 from model.experiments.session import TRAINING, Experiment, Session, by_size
 from model.experiments.store import Finished
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
+from model.measure.wins import Wins, torch_wins
 from model.measure.wins_figures import classes_figure, layer_figure
-from model.wins import Wins, torch_wins
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

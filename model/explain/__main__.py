@@ -11,7 +11,7 @@ from model.data.pictures import PictureOptions, add_picture_options
 from model.explain.attribution import Explanation, explain
 from model.explain.page import page
 from model.explain.picture import find_picture
-from model.show import open_network
+from model.zoo.opening import open_network
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ from model.common.lazy import torch
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from model.wins import Wins
+    from model.measure.wins import Wins
 
 __all__ = ["classes_figure", "layer_figure", "write_figure"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from model.common.errors import UserError
 from model.data.cifar import Images, to_input
-from model.golden import attach_golden
+from model.integers.golden import attach_golden
 from model.integers.reference import logits
 from model.network import Classifier, Conv, Identity, Network, Projection
 

@@ -10,8 +10,8 @@ import pytest
 from model.data import cifar
 from model.dham.resnet import evaluating
 from model.evaluate import accuracy, main
-from model.golden import attach_golden
 from model.integers import oracle
+from model.integers.golden import attach_golden
 from model.integers.reference import logits
 from model.network import save
 from model.training.checkpoint import load_network

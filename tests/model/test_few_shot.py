@@ -8,19 +8,18 @@ import pytest
 import torch
 
 from model.data import cifar
-from model.few_shot import (
+from model.few_shot import main, trained
+from model.integers import oracle
+from model.measure.few_shot import (
     VARIANTS,
     decide,
     draws,
     features_of,
     few_shot,
-    main,
     pooled,
-    trained,
     transform,
     used,
 )
-from model.integers import oracle
 from model.network import save
 from model.training.checkpoint import load_network
 from tests.model.generated import tiny_network, write_checkpoint
@@ -87,7 +86,7 @@ def plain(features, labels, variant, centre, drawn, query_count):
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("queries", [None, 4])
 def test_equals_a_plain_loop(variant, queries, monkeypatch):
-    monkeypatch.setattr("model.few_shot.BLOCK", 13)  # episodes in more than one block
+    monkeypatch.setattr("model.measure.few_shot.BLOCK", 13)  # episodes in more than one block
     features, labels = clouds()
     centre = torch.linspace(-1, 1, 6, dtype=torch.float64)
     sampling = {"ways": 4, "shots": 3, "queries": queries, "episodes": 30, "seed": 5}

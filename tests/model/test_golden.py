@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from model.common.errors import run_cli
-from model.golden import attach_golden, candidates, differences, main
+from model.golden import main
 from model.integers import oracle
+from model.integers.golden import attach_golden, candidates, differences
 from model.network import load, record_digest, save, validate
 from sim.networks import random_network
 

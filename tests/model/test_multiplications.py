@@ -7,20 +7,20 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from model import multiplications as module
 from model import zoo
 from model.common.errors import UserError
 from model.dham.resnet import ResNet
 from model.dham.shapes import NETWORKS, shape_of
-from model.multiplications import (
+from model.measure import multiplications as module
+from model.measure.multiplications import (
     PRINTED,
     layer_counts,
-    main,
     paper_rows,
     papers_count,
     skeleton,
     total,
 )
+from model.multiplications import main
 from model.network import load
 from model.network.count import total_multiplications
 from sim.networks import random_network

@@ -11,8 +11,9 @@ import torch
 from model.data import cifar
 from model.data.cifar import Images
 from model.integers import oracle
+from model.measure.noise import CONSTANTS, NOISES, SEVERITIES, noise_table, noisy, summary
 from model.network import save
-from model.noise import CONSTANTS, NOISES, SEVERITIES, main, noise_table, noisy, summary
+from model.noise import main
 from model.training import checkpoint
 from tests.model.generated import tiny_network, write_checkpoint
 from tests.model.programs import refusal
@@ -83,7 +84,7 @@ def test_first_images_do_not_depend_on_how_many_follow(noise, monkeypatch):
     pixels = torch.randint(0, 256, (11, 8, 8, 3), dtype=torch.uint8)
     found = noisy(pixels, noise, 2)
     assert torch.equal(noisy(pixels[:4], noise, 2), found[:4])
-    monkeypatch.setattr("model.noise.BLOCK", 3)
+    monkeypatch.setattr("model.measure.noise.BLOCK", 3)
     assert torch.equal(noisy(pixels, noise, 2), found)
 
 

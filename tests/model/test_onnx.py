@@ -18,12 +18,13 @@ from onnx import numpy_helper
 from model import zoo
 from model.common.errors import UserError
 from model.data import cifar
-from model.golden import candidates
 from model.integers import oracle
-from model.integers.onnx_check import compare, images_for, open_session, report
+from model.integers.golden import candidates
+from model.integers.onnx_export import DOMAIN, FUNCTIONS, export, write
+from model.measure.onnx_check import compare, images_for, open_session, report
 from model.network import Classifier, Conv, Identity, Network, load, save, validate
 from model.network import record_digest as digest
-from model.onnx import DOMAIN, FUNCTIONS, export, main, write
+from model.onnx import main
 from sim import networks as generator
 from sim.networks import Limits, random_network
 from tests.model.programs import refusal
@@ -303,7 +304,7 @@ def test_same_bytes(tmp_path):
     path = zoo.find(zoo.DEFAULT)
     first = write(export(load(path)), tmp_path / "one.onnx")
     code = (
-        "from model.network import load\nfrom model.onnx import export, write\n"
+        "from model.network import load\nfrom model.integers.onnx_export import export, write\n"
         f"write(export(load({str(path)!r})), {str(tmp_path / 'two.onnx')!r})"
     )
     environment = os.environ | {"PYTHONHASHSEED": "5"}

@@ -12,12 +12,13 @@ from model.data import cifar
 from model.data.cifar import Images, to_input
 from model.dham.resnet import ResNet
 from model.dham.shapes import shape_of
-from model.golden import differences
 from model.integers import oracle
-from model.multiplications import skeleton
+from model.integers.golden import differences
+from model.measure.multiplications import skeleton
+from model.measure.pruning import CRITERIA, choose, cost, curve, prune, scores
 from model.network import Classifier, Conv, Network, load, save, validate
 from model.network.count import multiplications
-from model.prune import CRITERIA, choose, cost, curve, main, prune, scores
+from model.prune import main
 from sim.networks import images_for, random_network
 from tests.model.programs import refusal
 
@@ -298,7 +299,7 @@ def test_curve_of_a_resnet():
 
 def test_a_removed_map_that_wins_is_found(monkeypatch):
     """The check within the curve: should a map win after all, no number comes out."""
-    monkeypatch.setattr("model.prune.NEVER", 100.0)
+    monkeypatch.setattr("model.measure.pruning.NEVER", 100.0)
     with pytest.raises(RuntimeError, match="A removed map of stem has won"):
         curve(small(2), noise(4), noise(4), [0.5], "magnitude")
 

@@ -20,10 +20,11 @@ from model.common.errors import UserError
 from model.data import cifar
 from model.data.cifar import Images
 from model.dham.shapes import shape_of
-from model.search import main, multiplications_of, results, search
+from model.search import main
+from model.searching.search import multiplications_of, results, search
 from model.searching.space import Costs, DoesNotFit, Space
 from model.searching.study import ATTEMPTS, NAME, STARTUP
-from model.training.recipe import Recipe
+from model.training.recipe import RECIPES, Recipe
 from tests.model.programs import refusal
 
 RECIPE = Recipe(epochs=1, batch=16, soft=1.0, quantise=1.0, freeze=1.0)
@@ -412,7 +413,7 @@ def test_program(data, few, tmp_path, capsys):
     study.unlink()
     monkey = pytest.MonkeyPatch()
     with monkey.context() as patch:
-        patch.setitem(search.__globals__["RECIPES"], "float", RECIPE)
+        patch.setitem(RECIPES, "float", RECIPE)
         assert main([*given, "--trials", "2", "--json"]) == 0
         facts = json.loads(capsys.readouterr().out)
         assert facts["trials"] == results(study) and facts["epochs"] == 1

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from model.golden import attach_golden
+from model.integers.golden import attach_golden
 from model.network import save
 from model.network.count import total_multiplications
 from model.show import describe, main, print_tables

@@ -15,17 +15,10 @@ from model.data.cifar import Images
 from model.dham.resnet import ResNet
 from model.dham.shapes import shape_of
 from model.integers import oracle
+from model.measure.wins import Wins, count_wins, network_wins, records_of, torch_wins
 from model.measure.wins_figures import classes_figure, layer_figure, write_figure
 from model.network import Classifier, Conv, Network, save
-from model.wins import (
-    Wins,
-    count_wins,
-    main,
-    markdown,
-    network_wins,
-    records_of,
-    torch_wins,
-)
+from model.wins import main, markdown
 
 
 def random_records(count=9, size=3, groups=4, group_size=3, classes=5, seed=0):

@@ -18,7 +18,7 @@ from model.experiments.session import Session
 from model.experiments.store import Store
 from model.experiments.tables import by_seed, markdown, missing, origin, over_seeds, percent
 from model.experiments.wins import drawn_layers
-from model.multiplications import PRINTED
+from model.measure.multiplications import PRINTED
 
 CPU = SCALES["cpu"]
 SMALL = CPU.settings[0]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.golden import differences
 from model.integers import oracle, reference
+from model.integers.golden import differences
 from model.network import load, record_digest, save
 from tests import independent_writer
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.common.errors import UserError
-from model.golden import differences
 from model.integers import oracle, reference
+from model.integers.golden import differences
 from model.memory import export, integers
 from model.memory.__main__ import main
 from model.memory.patterns import ERASED, Parts, random_vectors

@@ -19,9 +19,10 @@ import torch
 from model.common.errors import UserError
 from model.data.cifar import Images
 from model.dham.shapes import shape_of
-from model.search import main, results, search
+from model.search import main
 from model.searching import cycles
 from model.searching.cycles import BoardCycles
+from model.searching.search import results, search
 from model.searching.space import Costs, DoesNotFit
 from model.training.recipe import Recipe
 from tests.model.programs import refusal
@@ -102,7 +103,7 @@ def test_search_within_a_budget_of_cycles(board, tmp_path):
 def test_program(board, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("model.search.BoardCycles", lambda name: board)
     monkeypatch.setattr("model.search.read_training", lambda folder, data_set: (NOTHING, NOTHING))
-    monkeypatch.setattr("model.search._train", lambda *_: 50.0)
+    monkeypatch.setattr("model.searching.search._train", lambda *_: 50.0)
     given = ["--network", "dham8", "--board", "icebreaker", "--budget", "3e6"]
     given += ["--sizes", "4", "--data", "DIR", "--study", str(tmp_path / "s.db"), "--trials", "1"]
     assert main([*given, "--device", "cpu"]) == 0

@@ -11,9 +11,9 @@ from model.data.cifar import CLASSES
 from model.dham.resnet import ResNet
 from model.dham.shapes import shape_of
 from model.network import NetworkError
-from model.show import open_network
 from model.training import checkpoint
 from model.training.trainer import Recipe, Trainer
+from model.zoo.opening import open_network
 from tests.model.generated import coloured
 
 NEW = ("precision", "distil", "distil_temperature", "statistics")

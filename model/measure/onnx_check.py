@@ -17,7 +17,7 @@ from model.common.errors import UserError
 from model.common.optional import Lazy
 from model.common.terminal import progress_bar
 from model.data import cifar
-from model.golden import candidates
+from model.integers.golden import candidates
 from model.integers.reference import BATCH, Reference
 from model.network import Network
 
