@@ -1,0 +1,1 @@
+"""Data sets and pictures: images as networks take them."""

@@ -1,0 +1,1 @@
+"""The trainable DHAM: shapes, activations, quantised layers, networks."""

@@ -1,0 +1,1 @@
+"""Integer implementations of `docs/arithmetic.md`, and what is made of them."""

@@ -1,0 +1,1 @@
+"""What is measured of networks: multiplications, wins, noise, few-shot accuracy, pruning."""

@@ -1,0 +1,1 @@
+"""The search for a group size of each layer within a budget."""

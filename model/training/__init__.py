@@ -1,0 +1,1 @@
+"""From data to trained networks, and from these to integers."""
