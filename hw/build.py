@@ -197,7 +197,7 @@ def build(job: Job, staging: Staging, stages: Stages, tools: Toolchain, *, skip_
     return report
 
 
-def _clock_not_met(job: Job, layout: flow.Layout, work: flow.Workspace) -> str:
+def _clock_not_met(job: Job, layout: flow.PlacedDesign, work: flow.Workspace) -> str:
     slower = job.board.clock_below(layout.fmax_mhz * job.clock_mhz / layout.constraint_mhz)
     advice = "try another --seed" + (f" or --clock {slower:g}" if slower else "")
     path = layout.critical_path

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from hw.boards import Board
 from hw.capability import Capability
-from hw.flow.steps import Layout
+from hw.flow.steps import PlacedDesign
 from hw.regmap import REGISTER_MAP
 from model.common.terminal import Table, pairs, say
 
@@ -92,7 +92,7 @@ def make_report(
     plan_report: Mapping[str, Any],
     *,
     design: str,
-    layout: Layout,
+    layout: PlacedDesign,
     verification: Any | None,
     seconds: Mapping[str, float],
     tools: Mapping[str, str],
