@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from hw.boards import find_board
-from hw.build import board_capability
 from hw.flow import steps as flow
+from hw.flow.job import board_capability
 from hw.flow.tools import Toolchain
 from model.common.errors import Parser, UserError, run_cli
 from model.common.terminal import Table, console
