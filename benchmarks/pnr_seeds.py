@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 from hw.boards import find_board
-from hw.build import board_capability
 from hw.flow import steps as flow
+from hw.flow.job import board_capability
 from hw.flow.tools import Toolchain
 from model.common.errors import Parser, UserError, run_cli
 from model.common.terminal import Table, console
@@ -21,7 +21,7 @@ __all__ = ["main", "sweep"]
 
 
 def sweep(board, capability, clock_mhz, seeds, tools, directory, progress):
-    """Place and route the board's design with each of `seeds`; returns a list of `Layout`."""
+    """Place and route the board's design with each of `seeds`; returns a list of `PlacedDesign`."""
     work = flow.Workspace(directory=directory)
     progress(f"synthesising for {clock_mhz:g} MHz")
     flow.elaborate(board, board.make_top(capability, clock_mhz), work)

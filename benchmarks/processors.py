@@ -532,7 +532,7 @@ class _Frame(Elaboratable):
 
 
 def _lay_out(core, board, seeds, tools, work):
-    """Place and route a core in its frame; a list of `flow.Layout`."""
+    """Place and route a core in its frame; a list of `flow.PlacedDesign`."""
     clock_mhz = board.default_clock_mhz
     flow.elaborate(board, _Frame(core.make(), board, clock_mhz), work)
     files = core.copy_files(work.directory)

@@ -102,6 +102,7 @@ def make_flash_image(
         )
     _check_programs(bitstream, copy)
     _check_demo(network, demo)
+    # Other plans than a build's: one for each head, in one memory.
     plan = make_device_plan(network, capability)
     golden = network.golden
     sections = _sections(plan, golden, demo)

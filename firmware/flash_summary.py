@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from hw.boards import Board, find_board
-from hw.build import prepare
+from hw.flow.job import prepare
 from hw.flow.report import print_summary, summary_lines
 from model.common.invocation import command
 from model.common.terminal import console, pairs

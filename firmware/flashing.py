@@ -18,7 +18,8 @@ from firmware.link import LinkError, NoAnswer
 from firmware.loader import Evidence, Loader
 from firmware.ports import connect
 from hw.boards import Board, find_board
-from hw.build import build, prepare
+from hw.flow.build import build
+from hw.flow.job import prepare
 from hw.flow.staging import Stages, Staging
 from hw.flow.steps import design_sha256
 from hw.flow.tools import Toolchain
@@ -29,6 +30,7 @@ from model.common.terminal import console
 from model.data.picture_files import STANDARD_INPUT, find_pictures, shown
 from model.data.pictures import PictureOptions, read_picture
 from model.network import Network, load
+from sim.of_build import verify
 
 __all__ = [
     "ask_board",
@@ -234,7 +236,7 @@ def bitstream(
         tools.find(name)
     tools.environment()
     with Staging(folder) as staging:
-        build(job, staging, stages, tools, skip_verification=False)
+        build(job, staging, stages, tools, verify)
     return (folder / "top.bin").read_bytes()
 
 

@@ -455,9 +455,14 @@ def verify_conformance(
     What is expected is the numpy oracle's. Raises `UserError` where the simulation fails.
     """
     networks = conformance_set(model.capability)
+    plans = [make_plan(network, model.capability) for network in networks]
     stimuli = [
-        Stimulus(network=network, expected=expect(network, images_for(network, number, _FRAMES)))
-        for number, network in enumerate(networks)
+        Stimulus(
+            network=network,
+            plan=plan,
+            expected=expect(network, images_for(network, number, _FRAMES)),
+        )
+        for number, (network, plan) in enumerate(zip(networks, plans, strict=True))
     ]
 
     def report(done: int, frames: int) -> None:
@@ -475,5 +480,5 @@ def verify_conformance(
         networks=len(results),
         frames=sum(result.frames for result in results),
         mismatch=differences[0] if differences else None,
-        coverage=coverage(make_plan(network, model.capability) for network in networks),
+        coverage=coverage(plans),
     )

@@ -25,6 +25,7 @@ from hw.flow.tools import Toolchain, last_lines, plain_path, workshop
 from model.common import children
 from model.common.errors import UserError, nearest
 from model.common.places import cache_folder
+from sim.cache import forget, keep
 from sim.harness import control_file, harness
 from sim.rtl import TOP, Backdoor, Design, elaborate, find_memories, write_verilog
 
@@ -33,15 +34,12 @@ __all__ = [
     "SIMULATORS",
     "Model",
     "compile_model",
-    "forget",
     "ice40_cells",
-    "keep",
     "make_runner",
 ]
 
 SIMULATORS = ("verilator", "icarus")
 DEFAULT_CLOCK_HZ = 36_000_000
-_KEPT = 8  # models in the cache
 
 _MAIN = Path("lib", "verilator", "verilator.cpp")  # cocotb's, of the simulation
 
@@ -248,32 +246,3 @@ def _compile(runner, files, folder, directory, waves):
             f"The simulation did not compile; log: {kept}; it ends with: {text}"
         ) from error
     keep(folder, directory)
-
-
-def keep(folder, directory):
-    """Move what was compiled in `folder` into the cache, as `directory`, whole or not at all."""
-    for path in folder.rglob("*.o"):
-        path.unlink()
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{directory.name}-", dir=directory.parent, ignore_cleanup_errors=True
-    ) as name:
-        made = Path(name, "made")
-        shutil.copytree(folder, made, symlinks=True)  # it may be on another disk
-        (made / "complete").touch()
-        if directory.exists() and not (directory / "complete").exists():
-            directory.rename(Path(name, "old"))  # left incomplete by an earlier version
-        try:
-            made.rename(directory)
-        except OSError:  # another process made the same one meanwhile
-            if not (directory / "complete").exists():
-                raise
-
-
-def forget(folder, latest):
-    """Keep the models that were used last."""
-    models = [path for path in folder.iterdir() if (path / "complete").exists()]
-    models.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in models[_KEPT:]:
-        if path != latest:
-            shutil.rmtree(path, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Verilog of the design for a simulator, and where to look into it.
 
-The design is `hw.soc.accelerator.Device`, as it is on every board: the engine, its registers and
-memory windows behind a Wishbone bus. The generator and the tool that writes the Verilog are the
+The design is `hw.soc.accelerator.Accelerator`, as it is on every board: the engine, its registers
+and memory windows behind a Wishbone bus. The generator and the tool that writes the Verilog are the
 build's.
 """
 
@@ -19,7 +19,7 @@ from hw.engine.engine import Engine
 from hw.flow.steps import NO_COLLISIONS
 from hw.flow.tools import Toolchain
 from hw.layer_entry import ENTRY_WORDS
-from hw.soc.accelerator import Device
+from hw.soc.accelerator import Accelerator
 
 __all__ = [
     "TOP",
@@ -79,7 +79,7 @@ class _Observed(Engine):
 def elaborate(capability: Capability, *, clock_hz: int) -> Design:
     """Elaborate the design for `capability`; its CLOCK_HZ register says `clock_hz`."""
     engine = _Observed(capability)
-    device = Device(engine=engine, capability=capability, clock_hz=clock_hz)
+    device = Accelerator(engine=engine, capability=capability, clock_hz=clock_hz)
     text, names = convert(device, ports_of(device), TOP)
     parts = engine.module.submodules
     watched = {

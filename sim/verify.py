@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.capability import Capability
-from hw.compile.plan import make_plan
+from hw.compile.plan import Plan, make_plan
 from model.common.errors import UserError
 from model.integers import oracle
 from model.network import Network, record_digest
@@ -53,11 +52,13 @@ class Stimulus:
     """A network and what it must make of some images.
 
     ``aborts``: before that, frames are aborted after such parts of their cycles.
+    ``plan``: the network's, for the capability of the model; None: made when the network runs.
     """
 
     network: Network
     expected: Expected
     aborts: tuple[float, ...] = (0.4,)
+    plan: Plan | None = None
 
 
 def expect(network: Network, images: np.ndarray, run=oracle.run) -> Expected:
@@ -88,8 +89,7 @@ def golden(network: Network, frames: int | None = None) -> Expected:
 
 
 def verify(
-    network: Network,
-    capability: Capability,
+    plan: Plan,
     frames: int | None = None,
     workdir: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -101,12 +101,12 @@ def verify(
     model: Model | None = None,
     cache: Path | None = None,
 ) -> VerificationResult:
-    """Run the RTL for `capability` on `network`, and compare.
+    """Run the RTL for a plan's capability on its network, and compare.
 
     Parameters
     ----------
-    network : Network
-        With golden vectors, unless `expected` is given.
+    plan : Plan
+        Of a network with golden vectors, unless `expected` is given.
     frames : int
         Compare only so many of the golden frames; default: all.
     workdir : Path
@@ -122,16 +122,15 @@ def verify(
 
     A difference does not raise: it is the result's `mismatch`.
 
-    Raises `UserError` if the network does not fit, has no golden vectors, or a tool fails.
+    Raises `UserError` if the network has no golden vectors, or if a tool fails.
     """
-    plan = make_plan(network, capability)  # what does not fit is said first
-    expected = expected or golden(network, frames)
+    expected = expected or golden(plan.network, frames)
     if len(expected.images) == 0:
         raise UserError("No frame to compare: a verification that compares nothing is none", 1)
     started = time.monotonic()
     if model is None:
         model = compile_model(
-            capability,
+            plan.capability,
             clock_hz=clock_hz,
             simulator=simulator,
             waves=waves,
@@ -147,7 +146,7 @@ def verify(
 
     with tempfile.TemporaryDirectory(prefix="dham-sim-") as temporary:
         directory = Path(temporary) if workdir is None else Path(workdir)
-        stimulus = Stimulus(network=network, expected=expected)
+        stimulus = Stimulus(network=plan.network, plan=plan, expected=expected)
         result = verify_all(model, [stimulus], directory, report if progress else None)[0]
         if waves and workdir is not None:
             result.waves = directory / "dump.vcd"
@@ -167,7 +166,7 @@ def verify_all(
     compared must not feel them. `progress` is called with the jobs done, and the frames done of
     the next one.
     """
-    plans = [make_plan(one.network, model.capability) for one in stimuli]
+    plans = [one.plan or make_plan(one.network, model.capability) for one in stimuli]
     jobs = [
         Job(
             plan=plan,

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from hw.boards import Board
 from hw.capability import Capability
-from hw.flow.steps import Layout
+from hw.flow.steps import PlacedDesign
+from hw.flow.verification import Verification
 from hw.regmap import REGISTER_MAP
 from model.common.terminal import Table, pairs, say
 
@@ -92,8 +93,8 @@ def make_report(
     plan_report: Mapping[str, Any],
     *,
     design: str,
-    layout: Layout,
-    verification: Any | None,
+    layout: PlacedDesign,
+    verification: Verification | None,
     seconds: Mapping[str, float],
     tools: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def make_report(
     }
 
 
-def _verification(verification: Any | None) -> dict[str, Any]:
+def _verification(verification: Verification | None) -> dict[str, Any]:
     if verification is None:
         return {"status": "skipped", "frames": 0, "conformance": None}
     conformance = verification.conformance

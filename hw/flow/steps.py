@@ -19,8 +19,8 @@ from model.common.errors import UserError
 
 __all__ = [
     "NO_COLLISIONS",
-    "Layout",
     "PathStep",
+    "PlacedDesign",
     "Workspace",
     "design_sha256",
     "elaborate",
@@ -109,7 +109,7 @@ class PathStep:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class PlacedDesign:
     """What place-and-route reached.
 
     ``fmax_mhz`` and ``constraint_mhz`` are those of the clock with the least slack;
@@ -178,10 +178,10 @@ def synthesise(tools: Toolchain, work: Workspace) -> float:
 
 def place_and_route(
     tools: Toolchain, board: Board, work: Workspace, *, seed: int, clock_mhz: float
-) -> Layout:
+) -> PlacedDesign:
     """Write `top.asc` and nextpnr's report `timing.json`; returns what was reached.
 
-    A clock that is not met does not raise: the caller looks at `Layout.met`.
+    A clock that is not met does not raise: the caller looks at `PlacedDesign.met`.
 
     Raises
     ------
@@ -233,7 +233,7 @@ def _over_budget(board: Board, log: Path) -> str:
     )
 
 
-def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> Layout:
+def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> PlacedDesign:
     clocks = {
         name: (entry["achieved"], entry["constraint"]) for name, entry in report["fmax"].items()
     }
@@ -249,7 +249,7 @@ def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> Lay
         key: report["utilization"].get(name, {}).get("used", 0)
         for key, name in _NEXTPNR_RESOURCES.items()
     }
-    return Layout(
+    return PlacedDesign(
         seed=seed,
         fmax_mhz=achieved,
         constraint_mhz=constraint,

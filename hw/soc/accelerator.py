@@ -12,7 +12,7 @@ from hw.engine.interface import MEMORY_LATENCY
 from hw.regions import Region
 from hw.regmap import ENGINE_MAP, constant_words
 
-__all__ = ["ADDRESS_WIDTH", "Device"]
+__all__ = ["ADDRESS_WIDTH", "Accelerator"]
 
 ADDRESS_WIDTH = 23
 """Bits of the device's word address: 32 MiB of byte addresses; the upper half is a flash's."""
@@ -20,7 +20,7 @@ ADDRESS_WIDTH = 23
 _WINDOWS = 1 << 19  # words of all eight windows' address range, and where it starts
 
 
-class Device(wiring.Component):
+class Accelerator(wiring.Component):
     """Wishbone subordinate with everything of `hw.regmap.ENGINE_MAP`, around an engine.
 
     Latency: a register 2 cycles after `stb`; a window write 2, a window read MEMORY_LATENCY + 1;

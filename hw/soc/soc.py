@@ -10,7 +10,7 @@ from hw.bus.csr import CSRBank
 from hw.bus.uart import Receiver, Transmitter, divisor_for
 from hw.pipeline import AHEAD_CYCLES
 from hw.regmap import REGISTER_MAP, SOC_MAP
-from hw.soc.accelerator import ADDRESS_WIDTH, Device
+from hw.soc.accelerator import ADDRESS_WIDTH, Accelerator
 from hw.soc.addresses import FIRMWARE_BYTES, FLASH_BASE, FLASH_SIZE, processor_memory
 from hw.soc.arbiter import Arbiter
 from hw.soc.boot import Boot
@@ -69,7 +69,7 @@ class Soc(wiring.Component):
         self._divisor = divisor_for(clock_hz=clock_hz, baud=baud)
         self._engine = engine
         self._memory = processor_memory(capability)  # raises where there is none
-        self._device = Device(
+        self._device = Accelerator(
             engine=engine,
             capability=capability,
             clock_hz=clock_hz,

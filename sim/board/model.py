@@ -24,7 +24,7 @@ from model.common.errors import UserError
 from model.common.files import write
 from model.common.places import cache_folder
 from sim.board import design
-from sim.model import forget, keep
+from sim.cache import KEPT, forget, keep
 
 __all__ = ["Program", "compile_board"]
 
@@ -42,7 +42,6 @@ _SOURCES = (
     "uart.h",
 )
 _PROGRAM = "board"
-_KEPT = 8  # designs in the cache, and programs
 
 # Measured: docs/simulated-board.md.
 _OPTIONS = (
@@ -159,7 +158,7 @@ def _verilog(board, clock_hz, store, tools):
         store.mkdir(parents=True, exist_ok=True)
         write(path, json.dumps(files))
         kept = sorted(store.glob("*.json"), key=lambda one: one.stat().st_mtime, reverse=True)
-        for old in kept[_KEPT:]:
+        for old in kept[KEPT:]:
             old.unlink(missing_ok=True)
     return files
 

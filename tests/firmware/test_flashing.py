@@ -24,7 +24,7 @@ from firmware.flash_image import parse
 from firmware.link import LinkError, NoAnswer
 from firmware.ports import MEND_USB
 from hw.boards import BOARDS
-from hw.build import prepare
+from hw.flow.job import prepare
 from hw.flow.staging import Stages
 from hw.flow.steps import design_sha256
 from hw.flow.tools import Toolchain

@@ -21,7 +21,8 @@ from amaranth.lib import io
 from rich.console import Console
 
 from hw import build
-from hw.boards import Board
+from hw.boards import Board, find_board
+from hw.flow import job
 from hw.flow import steps as flow
 from hw.flow.staging import Stages, Staging
 from hw.flow.tools import Toolchain
@@ -109,7 +110,8 @@ def verification(monkeypatch):
     def verify_conformance(model, workdir, progress):
         return result.conformance
 
-    def verify(network, capability, frames=None, workdir=None, progress=None, model=None):
+    def verify(plan, frames=None, workdir=None, progress=None, model=None):
+        assert plan.cycles == CYCLES, "the plan that the job has"
         progress("4 of 4 frames")
         (workdir / "run.log").write_text("simulated\n")
         return result
@@ -125,7 +127,7 @@ def verification(monkeypatch):
 @pytest.fixture
 def run(tmp_path, monkeypatch, network_file, verification, capfd):
     """Run the command line; returns its exit status, stdout and stderr."""
-    monkeypatch.setattr(build, "make_plan", fake_plan)
+    monkeypatch.setattr(job, "make_plan", fake_plan)
     monkeypatch.setattr(Board, "make_top", lambda *_: Counter(4))
 
     def run(*arguments: str, network: Path | str | None = network_file):
@@ -284,7 +286,7 @@ def test_cycles_must_be_those_of_the_plan(run, verification):
 
 def test_same_seed_same_bitstream(tmp_path):
     """Whatever the folder is called; another seed gives another layout."""
-    board = build.find_board("icebreaker")
+    board = find_board("icebreaker")
 
     def bitstream(name: str, seed: int) -> bytes:
         work = flow.Workspace(directory=tmp_path / name)
@@ -303,7 +305,7 @@ def test_same_seed_same_bitstream(tmp_path):
 def test_digest_of_a_design(monkeypatch):
     """The same for the same hardware; another one for whatever else, with no version number
     changed: a bit of the watchdog, the clock, the engine."""
-    board = build.find_board("icebreaker")
+    board = find_board("icebreaker")
 
     def digest(clock_mhz=36.0, **changes):
         capability = replace(board.capability, **changes)
@@ -332,7 +334,7 @@ def test_design_that_is_too_large(tmp_path):
             return m
 
     work = flow.Workspace(directory=tmp_path)
-    board = build.find_board("icebreaker")
+    board = find_board("icebreaker")
     flow.elaborate(board, Large(), work)
     flow.synthesise(Toolchain(), work)
     with pytest.raises(UserError, match="does not fit iCE40UP5K: it needs 9 DSP blocks of 8;"):
@@ -341,7 +343,7 @@ def test_design_that_is_too_large(tmp_path):
 
 def test_clock_that_nothing_runs_at_is_no_success(tmp_path):
     work = flow.Workspace(directory=tmp_path)
-    board = build.find_board("icebreaker")
+    board = find_board("icebreaker")
     flow.elaborate(board, Counter(4), work)
     flow.synthesise(Toolchain(), work)
     with pytest.raises(UserError, match="No clock of the placed design is constrained to 36 MHz"):
@@ -383,7 +385,7 @@ def test_network_that_does_not_fit(run, monkeypatch):
     def too_large(network, capability):
         raise UserError("Weights need 20,000 words of 16,384")
 
-    monkeypatch.setattr(build, "make_plan", too_large)
+    monkeypatch.setattr(job, "make_plan", too_large)
     status, _, stderr = run()
     assert status == 2
     assert "error: Weights need 20,000 words of 16,384" in stderr

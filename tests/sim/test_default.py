@@ -14,7 +14,9 @@ BOARD = find_board("icebreaker")
 @pytest.mark.parametrize("name", [zoo.DEFAULT])
 def test_one_frame(ice40_model, tmp_path, name):
     network = load(zoo.find(name))
-    result = verify(network, BOARD.capability, frames=1, workdir=tmp_path, model=ice40_model)
+    result = verify(
+        make_plan(network, BOARD.capability), frames=1, workdir=tmp_path, model=ice40_model
+    )
     assert result.mismatch is None
     assert result.ok and result.frames == 1
     plan = make_plan(network, BOARD.capability)

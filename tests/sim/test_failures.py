@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hw.compile.plan import make_plan
 from model.common.errors import UserError
 from sim import run as run_module
 from sim.compare import Expected
@@ -43,7 +44,7 @@ def faulty(pattern, replacement):
 def test_fault_in_the_rtl(tmp_path, edit):
     model = compile_model(TINY, edit=edit, cache=tmp_path / "cache")
     network = with_golden(small_network())
-    result = verify(network, TINY, workdir=tmp_path / "work", model=model)
+    result = verify(make_plan(network, TINY), workdir=tmp_path / "work", model=model)
     assert not result.ok
     assert re.search(
         r"frame 0, layer \d \(\w+\), position \(\d+, \d+\), channel \d+.*: expected .*, actual ",
@@ -56,7 +57,7 @@ def test_flipped_digest(generic_model, tmp_path):
     digests = [list(frame) for frame in network.golden.digests]
     digests[1][0] = "0" * 64
     wrong = replace(network, golden=replace(network.golden, digests=digests))
-    result = verify(wrong, GENERIC, workdir=tmp_path, model=generic_model)
+    result = verify(make_plan(wrong, GENERIC), workdir=tmp_path, model=generic_model)
     assert result.mismatch.startswith("frame 1, layer 0 (conv0): records equal the numpy oracle's")
     assert "golden vectors are wrong" in result.mismatch
     assert result.frames == 1
@@ -67,7 +68,7 @@ def test_wrong_logit(generic_model, tmp_path):
     logits = network.golden.logits.copy()
     logits[0, 1] += 1
     wrong = replace(network, golden=replace(network.golden, logits=logits))
-    result = verify(wrong, GENERIC, workdir=tmp_path, model=generic_model)
+    result = verify(make_plan(wrong, GENERIC), workdir=tmp_path, model=generic_model)
     assert re.search(
         rf"\(classifier\), position \(0, 0\), channel 1: expected logit {logits[0, 1]}, "
         rf"actual {logits[0, 1] - 1}$",
@@ -81,21 +82,23 @@ def test_other_image_than_expected(generic_model, tmp_path):
     right = stimulus(network, 3).expected
     shifted = np.roll(right.images, 1, axis=0)
     result = verify(
-        network, GENERIC, expected=replace(right, images=shifted), workdir=tmp_path,
+        make_plan(network, GENERIC),
+        expected=replace(right, images=shifted),
+        workdir=tmp_path,
         model=generic_model,
-    )  # fmt: skip
+    )
     assert not result.ok
 
 
 def test_no_golden_vectors(generic_model):
     with pytest.raises(UserError, match=r"has no golden vectors, so nothing could be compared"):
-        verify(small_network(), GENERIC, model=generic_model)
+        verify(make_plan(small_network(), GENERIC), model=generic_model)
 
 
 @pytest.mark.parametrize("frames", [0, -1])
 def test_no_frames(generic_model, frames):
     with pytest.raises(UserError, match=f"^Frames must be a positive integer, not {frames}$"):
-        verify(with_golden(small_network()), GENERIC, frames=frames, model=generic_model)
+        verify(make_plan(with_golden(small_network()), GENERIC), frames=frames, model=generic_model)
 
 
 def test_nothing_to_compare(generic_model):
@@ -103,7 +106,7 @@ def test_nothing_to_compare(generic_model):
     images = np.zeros((0, *network.input_shape), np.uint8)
     nothing = Expected(images=images, digests=[], logits=np.zeros((0, 1), np.int64))
     with pytest.raises(UserError, match="^No frame to compare") as caught:
-        verify(network, GENERIC, expected=nothing, model=generic_model)
+        verify(make_plan(network, GENERIC), expected=nothing, model=generic_model)
     assert caught.value.status == 1
 
 
@@ -118,7 +121,7 @@ def test_events_that_are_missing(generic_model, tmp_path, monkeypatch):
     """A log without events compares nothing, and that is a difference."""
     network = with_golden(small_network())
     monkeypatch.setattr(run_module, "_read_events", lambda directory: np.zeros((0, 4), np.int64))
-    result = verify(network, GENERIC, workdir=tmp_path, model=generic_model)
+    result = verify(make_plan(network, GENERIC), workdir=tmp_path, model=generic_model)
     assert result.frames == 0 and not result.ok
     assert result.mismatch == "frame 0, layer 0 (conv0): the RTL never got there"
 
@@ -127,7 +130,9 @@ def test_rtl_that_hangs(tmp_path):
     """The sequencer never hears that a layer is done: an end comes all the same."""
     edit = faulty(r"\.layer_done\([^)]*\)", ".layer_done(1'h0)")
     model = compile_model(TINY, edit=edit, cache=tmp_path / "cache")
-    result = verify(with_golden(small_network()), TINY, workdir=tmp_path / "work", model=model)
+    result = verify(
+        make_plan(with_golden(small_network()), TINY), workdir=tmp_path / "work", model=model
+    )
     assert result.mismatch is not None
     assert "never got there" in result.mismatch or "did not" in result.mismatch
 

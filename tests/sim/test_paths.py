@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hw.compile.plan import make_plan
 from hw.flow.tools import plain_path, workshop
 from model.common.errors import UserError
 from sim.model import compile_model
@@ -58,7 +59,7 @@ def test_everything_in_odd_places(tmp_path, monkeypatch):
     network = with_golden(small_network())
     for cache in (odd / "cache", odd / "cache"):  # compiled, and found again
         model = compile_model(TINY, cache=cache)
-        result = verify(network, TINY, workdir=odd / "work", model=model)
+        result = verify(make_plan(network, TINY), workdir=odd / "work", model=model)
         assert result.mismatch is None and result.frames > 0
     assert model.seconds == 0
     assert not any((odd / "tmp").iterdir())

@@ -107,7 +107,7 @@ def test_independent_file(generic_model, tmp_path, seed):
     path = tmp_path / "independent.dham"
     independent_writer.write(path, seed)
     network = load(path)
-    result = verify(network, GENERIC, workdir=tmp_path / "work", model=generic_model)
+    result = verify(make_plan(network, GENERIC), workdir=tmp_path / "work", model=generic_model)
     assert result.mismatch is None
     assert result.frames == len(network.golden.images) == 4
 
@@ -119,10 +119,10 @@ def test_random_networks_on_ice40(ice40_model, tmp_path):
 
 def test_golden_vectors_by_default(generic_model, tmp_path):
     network = with_golden(small_network(), frames=3)
-    result = verify(network, GENERIC, workdir=tmp_path, model=generic_model)
+    result = verify(make_plan(network, GENERIC), workdir=tmp_path, model=generic_model)
     assert result.ok and result.frames == 3
     assert result.cycles == make_plan(network, GENERIC).cycles
     assert {"compile", "simulate", "compare"} <= set(result.seconds)
-    first = verify(network, GENERIC, frames=1, workdir=tmp_path, model=generic_model)
+    first = verify(make_plan(network, GENERIC), frames=1, workdir=tmp_path, model=generic_model)
     assert first.ok and first.frames == 1
     assert len(golden(network, 2).images) == 2

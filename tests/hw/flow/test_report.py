@@ -13,7 +13,7 @@ from hw.boards import find_board
 from hw.capability import Capability
 from hw.flow.report import make_plan_report, make_report, print_plan, print_summary
 from hw.flow.report_html import render_html
-from hw.flow.steps import Layout, PathStep
+from hw.flow.steps import PathStep, PlacedDesign
 
 SHA256 = "ab" * 32
 
@@ -65,7 +65,7 @@ def report(*, verified: bool = True, name: str = "resnet8") -> dict:
         capability=Capability(),
         clock_mhz=36.0,
     )
-    layout = Layout(
+    layout = PlacedDesign(
         seed=1,
         fmax_mhz=38.123456,
         constraint_mhz=36.0,

@@ -11,7 +11,7 @@ from hw.capability import Capability
 from hw.families.ice40.pll import solve_pll
 from hw.regions import Region
 from hw.regmap import ENGINE_MAP, REGISTER_MAP, constant_words
-from hw.soc.accelerator import ADDRESS_WIDTH, Device
+from hw.soc.accelerator import ADDRESS_WIDTH, Accelerator
 from tests.hw.bus.helpers import Bus, FakeEngine, memory_subordinate, seeded, simulate
 
 CLOCK_HZ = 36_000_000
@@ -19,7 +19,7 @@ BOARD = find_board("icebreaker")
 
 
 def build(clock_hz=CLOCK_HZ, **others):
-    return Device(engine=FakeEngine(), capability=Capability(), clock_hz=clock_hz, **others)
+    return Accelerator(engine=FakeEngine(), capability=Capability(), clock_hz=clock_hz, **others)
 
 
 def build_top(mhz):
