@@ -19,7 +19,7 @@ from firmware.protocol import (
 )
 from firmware.versions import compare, explain_boot
 from hw.bus.registers import version_text
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model.common.errors import UserError
 
 __all__ = ["Device", "DeviceError", "Refusal", "encode_label"]

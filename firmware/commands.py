@@ -8,7 +8,7 @@ from firmware.client import Device, DeviceError, encode_label
 from firmware.messages import boot_error_name
 from firmware.versions import explain_boot, ignored_lesson
 from hw.bus.registers import version_text
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model.common.errors import UserError, nearest
 from model.common.terminal import Bar, progress_bar
 from model.data.picture_files import find_pictures, shown

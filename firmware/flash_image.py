@@ -37,7 +37,7 @@ from firmware.protocol import LABEL_BYTES
 from firmware.versions import capability_crc
 from hw.capability import Capability
 from hw.compile.heads import DevicePlan, make_device_plan
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.stream import CRC_RESIDUE
 from model.common.errors import UserError

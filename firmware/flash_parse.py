@@ -24,7 +24,7 @@ from firmware.protocol import LABEL_BYTES, MAX_LEARNED
 from firmware.versions import FlashImageError, check_versions, sound_directory
 from hw.capability import Capability
 from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import COPY_DISTANCE, FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
 

@@ -37,7 +37,7 @@ CRC_BYTES = 4
 INFO_FIELDS = (
     "protocol_version",
     "firmware_version",  # major << 16 | minor
-    "map_version",  # hw.regmap.REGISTER_MAP.version
+    "map_version",  # hw.register_map.REGISTER_MAP.version
     "clock_hz",
     "boot_copy",  # of the firmware: 0 or 1
     "boot_error",  # firmware.protocol.BootError

@@ -1,7 +1,7 @@
 """The C header of constants, and the linker script, of the program that runs on the device.
 
-Nothing is typed twice: registers come from `hw.regmap`, the memory from `hw.soc.addresses`, widths
-from the capability, numbers of the protocol and of the flash from `firmware.protocol`,
+Nothing is typed twice: registers come from `hw.register_map`, the memory from `hw.soc.addresses`,
+widths from the capability, numbers of the protocol and of the flash from `firmware.protocol`,
 `firmware.frames` and `firmware.layout`.
 
 `python -m firmware.header --board icebreaker [--output FILE]`
@@ -14,7 +14,7 @@ from hw.boards import BOARDS, find_board
 from hw.bus.export import to_c
 from hw.capability import Capability
 from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.accelerator import ADDRESS_WIDTH
 from hw.soc.addresses import FLASH_BASE, processor_memory
 from hw.soc.stream import COUNT_BITS, CRC_RESIDUE

@@ -86,7 +86,7 @@ DIRECTORY_WORDS = (
     "magic",
     "format_version",
     "bytes",  # of the directory, its CRC-32 at the end included
-    "map_version",  # hw.regmap.REGISTER_MAP.version
+    "map_version",  # hw.register_map.REGISTER_MAP.version
     "capability_crc",  # CRC-32 of the capability registers ARRAY to LOGIT_WORDS, as bytes
     *(f"network_hash{word}" for word in range(8)),  # SHA-256 of the network file
     *(f"network_name{word}" for word in range(8)),  # UTF-8, filled with zero bytes

@@ -1,7 +1,7 @@
 """What a bitstream can do: the generator's parameters, fixed at synthesis.
 
 One :class:`Capability` sizes the hardware (``hw.engine``), is what a plan is made against
-(``hw.compile.plan``), and is what the host reads back from the device (``hw.regmap``).
+(``hw.compile.plan``), and is what the host reads back from the device (``hw.register_map``).
 """
 
 from dataclasses import dataclass, fields

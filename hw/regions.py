@@ -1,6 +1,7 @@
 """The engine's memories that a host reaches: their numbers, and where each lies on the bus.
 
-Hardware, register map (``hw.regmap``) and planner take them from here. Nothing here needs Amaranth.
+Hardware, register map (``hw.register_map``) and planner take them from here. Nothing here needs
+Amaranth.
 """
 
 from enum import IntEnum

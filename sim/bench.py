@@ -11,7 +11,7 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, Timer
 
-from hw.regmap import ENGINE_MAP, STOP_NEVER
+from hw.register_map import ENGINE_MAP, STOP_NEVER
 
 __all__ = ["PERIOD_NS", "Bus", "BusError", "run_jobs", "start"]
 

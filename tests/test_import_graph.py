@@ -33,13 +33,8 @@ MAY: dict[str, set[str]] = {
     "hw": {"model"},
     "firmware": {"model", "hw", "sim"},
 }
-REGISTERS = "the register map is a program too: `python -m hw.regmap` writes its documentation"
 # (importer, imported) with what lies within them, and why they may. Each must still be needed.
 KNOWN: dict[tuple[str, str], str] = {
-    ("hw", "hw.regmap"): REGISTERS,
-    ("sim", "hw.regmap"): REGISTERS,
-    ("firmware", "hw.regmap"): REGISTERS,
-    ("firmware", "hw.build"): "what is flashed is built first, and `hw.build` is a program too",
     ("firmware.flashing", "firmware.compile"): "the firmware is compiled before it is flashed",
     ("hw.build", "sim"): "a build verifies itself by simulation",
 }

@@ -14,7 +14,7 @@ from hw.boards import Board
 from hw.capability import Capability
 from hw.flow.steps import PlacedDesign
 from hw.flow.verification import Verification
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model.common.terminal import Table, pairs, say
 
 __all__ = [

@@ -10,7 +10,7 @@ from hw.bus.window import MemoryWindows
 from hw.bus.wishbone import Decoder, Signature
 from hw.engine.interface import MEMORY_LATENCY
 from hw.regions import Region
-from hw.regmap import ENGINE_MAP, constant_words
+from hw.register_map import ENGINE_MAP, constant_words
 
 __all__ = ["ADDRESS_WIDTH", "Accelerator"]
 
@@ -21,7 +21,7 @@ _WINDOWS = 1 << 19  # words of all eight windows' address range, and where it st
 
 
 class Accelerator(wiring.Component):
-    """Wishbone subordinate with everything of `hw.regmap.ENGINE_MAP`, around an engine.
+    """Wishbone subordinate with everything of `hw.register_map.ENGINE_MAP`, around an engine.
 
     Latency: a register 2 cycles after `stb`; a window write 2, a window read MEMORY_LATENCY + 1;
     an address that is not mapped ends in `err` after 1.

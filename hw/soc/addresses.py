@@ -4,7 +4,7 @@ import zlib
 from dataclasses import dataclass
 
 from hw.capability import SLICE_BITS, Capability
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 
 __all__ = [
     "COPY_DISTANCE",

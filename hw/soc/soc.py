@@ -9,7 +9,7 @@ from amaranth.utils import exact_log2
 from hw.bus.csr import CSRBank
 from hw.bus.uart import Receiver, Transmitter, divisor_for
 from hw.pipeline import AHEAD_CYCLES
-from hw.regmap import REGISTER_MAP, SOC_MAP
+from hw.register_map import REGISTER_MAP, SOC_MAP
 from hw.soc.accelerator import ADDRESS_WIDTH, Accelerator
 from hw.soc.addresses import FIRMWARE_BYTES, FLASH_BASE, FLASH_SIZE, processor_memory
 from hw.soc.arbiter import Arbiter

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from firmware.protocol import Command
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FLASH_BASE
 from tests.firmware.device_host import (
     TENTH,

@@ -22,7 +22,7 @@ from firmware.layout import (
 )
 from firmware.protocol import LABEL_BYTES, MAX_LEARNED, REPLY
 from hw.boards import BOARDS
-from hw.regmap import REGISTER_MAP, capability_words
+from hw.register_map import REGISTER_MAP, capability_words
 
 CAPABILITY = BOARDS["icebreaker"].capability
 _FLASH_BYTES = 0x10_0000

@@ -5,7 +5,7 @@ import pytest
 from firmware.client import Device, DeviceError, encode_label
 from firmware.link import Link
 from firmware.protocol import PROTOCOL_VERSION, BootError, Command, Counter, Status
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model.common.errors import UserError
 from model.common.invocation import command
 from tests.firmware import fake

@@ -21,7 +21,7 @@ from firmware.layout import (
     Section,
 )
 from firmware.protocol import BootError, Command, Counter, Status
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FLASH_BASE
 from tests.firmware.device_fuzz import fuzz, wire
 from tests.firmware.device_host import (

@@ -16,7 +16,7 @@ from firmware.layout import DIRECTORY_WORDS, ENTRY_WORDS, FORMAT_VERSION, Sectio
 from hw.boards import find_board
 from hw.bus.registers import version_text
 from hw.compile.heads import make_device_plan
-from hw.regmap import REGISTER_MAP, constant_words
+from hw.register_map import REGISTER_MAP, constant_words
 from hw.soc.addresses import firmware_copy
 from model import zoo
 from model.common.errors import UserError

@@ -28,7 +28,7 @@ from hw.flow.job import prepare
 from hw.flow.staging import Stages
 from hw.flow.steps import design_sha256
 from hw.flow.tools import Toolchain
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import firmware_copy
 from model import zoo
 from model.common.errors import UserError

@@ -10,7 +10,7 @@ from firmware.frames import INFO_FIELDS
 from firmware.header import STACK_BYTES, c_header, firmware_script, main
 from hw.boards import BOARDS
 from hw.bus.export import constants
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FLASH_BASE, processor_memory
 from hw.soc.stream import CRC_RESIDUE
 from model.common.errors import UserError

@@ -14,7 +14,7 @@ from firmware import __main__ as tool
 from firmware import commands
 from firmware.client import Device, DeviceError
 from firmware.link import Link
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model.common.errors import UserError
 from model.data.pictures import PictureOptions, read_picture
 from tests.firmware import fake

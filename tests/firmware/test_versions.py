@@ -24,7 +24,7 @@ from firmware.versions import FlashImageError, check_versions, ignored_lesson
 from hw.boards import find_board
 from hw.bus.registers import version_text
 from hw.layer_entry import table_words
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc import addresses, boot, stream
 from model.common.errors import UserError
 from model.common.invocation import command

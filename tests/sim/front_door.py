@@ -8,7 +8,7 @@ from pathlib import Path
 
 import cocotb
 
-from hw.regmap import ENGINE_MAP
+from hw.register_map import ENGINE_MAP
 from sim.bench import BusError, start
 
 _WAIT = 5_000  # looks at STATUS

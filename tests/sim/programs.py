@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from hw.boards import find_board
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FIRMWARE_COPIES, FLASH_BASE, firmware_copy, processor_memory
 
 __all__ = ["MEMORY", "PRELUDE", "assemble", "image"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hw.compile.plan import make_plan
-from hw.regmap import ENGINE_MAP, capability_from_words, constant_words
+from hw.register_map import ENGINE_MAP, capability_from_words, constant_words
 from model.integers import oracle
 from sim.networks import Limits, images_for, random_network
 from sim.run import run_cocotb

@@ -14,7 +14,7 @@ from cobs import cobs
 from firmware.frames import decode, on_the_line
 from firmware.protocol import LABEL_BYTES, Command
 from hw.capability import Capability
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FLASH_BASE, FLASH_SIZE, processor_memory
 
 __all__ = ["FOUND", "SILENCES", "describe", "expand", "frames_of", "random_input", "seeds"]

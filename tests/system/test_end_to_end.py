@@ -18,7 +18,7 @@ from firmware.layout import Head, Section
 from firmware.link import Link, Request
 from firmware.protocol import BootError, Command, Counter, Status
 from hw.compile.heads import make_device_plan
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model import zoo
 from model.network import load
 from tests.system.helpers import (

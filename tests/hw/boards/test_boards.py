@@ -4,7 +4,7 @@ import pytest
 
 from hw.boards import BOARDS, find_board
 from hw.flow.steps import design_sha256
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FIRMWARE_BYTES, processor_memory
 from model.common.errors import UserError
 

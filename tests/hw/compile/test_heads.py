@@ -10,7 +10,7 @@ from hw.capability import Capability
 from hw.compile.heads import LEARNED_BITS, MAX_LEARNED, Head, make_device_plan
 from hw.compile.plan import Plan, PlanError, make_plan
 from hw.layer_entry import ENTRY_WORDS
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from model import zoo
 from model.integers import oracle
 from model.integers.nearest_mean import learn

@@ -13,7 +13,7 @@ from hw.capability import Capability
 from hw.engine.interface import HostPort
 from hw.engine.sequencer import Sequencer
 from hw.regions import Region
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc import boot, soc
 from hw.soc.addresses import FIRMWARE_COPIES, FLASH_BASE, processor_memory
 from hw.soc.soc import Soc

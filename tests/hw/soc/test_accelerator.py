@@ -10,7 +10,7 @@ from hw.bus.wishbone import UNMAPPED
 from hw.capability import Capability
 from hw.families.ice40.pll import solve_pll
 from hw.regions import Region
-from hw.regmap import ENGINE_MAP, REGISTER_MAP, constant_words
+from hw.register_map import ENGINE_MAP, REGISTER_MAP, constant_words
 from hw.soc.accelerator import ADDRESS_WIDTH, Accelerator
 from tests.hw.bus.helpers import Bus, FakeEngine, memory_subordinate, seeded, simulate
 

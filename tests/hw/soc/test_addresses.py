@@ -7,7 +7,7 @@ import pytest
 
 from hw.boards import BOARDS
 from hw.capability import Capability
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc.accelerator import ADDRESS_WIDTH
 from hw.soc.addresses import (
     COPY_DISTANCE,

@@ -11,7 +11,7 @@ import zlib
 import pytest
 
 from hw.capability import Capability
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc import soc
 from hw.soc.addresses import FLASH_BASE
 from hw.soc.soc import FIFO_BYTES, Soc

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from hw.regmap import REGISTER_MAP
+from hw.register_map import REGISTER_MAP
 from hw.soc import boot, soc
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES, FLASH_BASE
 from hw.soc.soc import FAILURE

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hw import regmap
+from hw import register_map, regmap
 from hw.bus.export import FORMATS, constants, to_c, to_csv, to_markdown, to_python, to_svd
 from hw.capability import Capability
 from hw.regions import Region
-from hw.regmap import (
+from hw.register_map import (
     ENGINE_MAP,
     REGISTER_MAP,
     SOC_MAP,
@@ -25,7 +25,7 @@ from hw.regmap import (
 from hw.soc.boot import SILENCE_BIT, WATCHDOG_BIT
 from hw.soc.stream import COUNT_BITS
 
-PAGE = Path(regmap.__file__).parents[1] / "docs" / "registers.md"
+PAGE = Path(register_map.__file__).parents[1] / "docs" / "registers.md"
 
 
 def c_constants(text):
@@ -35,7 +35,7 @@ def c_constants(text):
 
 
 def test_identity_and_regions():
-    assert regmap.IDENTITY == 0x4448414D == int.from_bytes(b"DHAM", "big")
+    assert register_map.IDENTITY == 0x4448414D == int.from_bytes(b"DHAM", "big")
     assert [(one.name, one.index) for one in REGISTER_MAP.windows] == [
         (one.name, int(one)) for one in Region
     ]
@@ -123,7 +123,7 @@ def test_csv():
         address, size, kind = memories[f"dham_{one.name.lower()}"]
         assert int(address, 16) == one.base and int(size) == one.size and kind == "io"
     values = {row[1]: int(row[2]) for row in rows if row[0] == "constant"}
-    assert values["dham_identity"] == regmap.IDENTITY
+    assert values["dham_identity"] == register_map.IDENTITY
 
 
 def test_svd_structure_and_values():
@@ -219,8 +219,10 @@ def test_clock_that_does_not_fit():
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_command_line(name, tmp_path, capsys):
     output = tmp_path / "output"
-    regmap.main(["--format", name, "--output", str(output)])
-    regmap.main(["--format", name])
+    for words in (["--output", str(output)], []):
+        with pytest.raises(SystemExit) as stopped:
+            regmap.main(["--format", name, *words])
+        assert stopped.value.code == 0
     assert output.read_text() == capsys.readouterr().out == FORMATS[name](REGISTER_MAP)
     assert list(tmp_path.iterdir()) == [output]
 
