@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from hw.boards import find_board
+from hw.families import find_family
 from hw.flow.build import build
 from hw.flow.job import prepare
 from hw.flow.report import print_plan, print_summary
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
             print_plan(job.plan_report, console())
         return 0
     # A tool that is missing is said now, not after minutes of work.
-    for name in ("yosys", "nextpnr-ice40", "icepack"):
+    for name in find_family(board.family).flow.tools:
         tools.find(name)
     if not arguments.skip_verification:
         tools.environment()

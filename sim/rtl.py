@@ -16,6 +16,7 @@ from amaranth.lib import wiring
 
 from hw.capability import SLICE_BITS, Capability
 from hw.engine.engine import Engine
+from hw.families import find_family
 from hw.flow.steps import NO_COLLISIONS
 from hw.flow.tools import Toolchain
 from hw.layer_entry import ENTRY_WORDS
@@ -36,8 +37,6 @@ __all__ = [
 TOP = "device"
 
 _ENGINE = f"{TOP}.engine"
-_SPRAM_BITS = 16
-_SPRAM_DEPTH = 16384
 _KEYWORDS = ("table",)
 
 
@@ -138,13 +137,14 @@ def find_memories(design: Design, verilog: str) -> list[Backdoor]:
     capability = design.capability
     halves = capability.bus_words_per_weight_word
     found = []
-    if capability.family == "ice40":
+    if (block := find_family(capability.family).weight_block) is not None:
         module, _ = _module(verilog, "weights")
-        for block in range(capability.lanes * SLICE_BITS // _SPRAM_BITS):
-            path = _path([*module.split("."), f"spram{block}", "mem"])
+        parts = capability.lanes * SLICE_BITS // block.bits
+        for part in range(parts):
+            path = _path([*module.split("."), f"{block.name}{part}", block.array])
             found.append(
-                Backdoor(path=path, region="weights", bits=_SPRAM_BITS, part=block,
-                         parts=2 * halves, depth=_SPRAM_DEPTH)
+                Backdoor(path=path, region="weights", bits=block.bits, part=part, parts=parts,
+                         depth=block.depth)
             )  # fmt: skip
     else:
         for half in range(halves):

@@ -1,16 +1,14 @@
 """Sparse MAC array: P lanes multiply one record's value by their own weights and accumulate."""
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import OPERAND_BITS, SLICE_BITS
+from hw.families import find_family
 from hw.pipeline import PRODUCT_CYCLES, SUM_CYCLES
 
 __all__ = ["SparseArray"]
-
-
-PRODUCT_BITS = 16
 
 
 class SparseArray(wiring.Component):
@@ -81,10 +79,8 @@ class SparseArray(wiring.Component):
             valid.eq(Cat(self.valid, valid[:-1])),
             last.eq(Cat(self.last, last[:-1])),
         ]
-        if self._capability.family == "ice40":
-            products = self._products_ice40(m, operands)
-        else:
-            products = self._products(m, operands)
+        blocks = find_family(self._capability.family).blocks()
+        products = blocks.products(m, operands, self.value)
 
         load = last[-1]
         m.d.comb += self.soon.eq(last[-2])
@@ -98,57 +94,3 @@ class SparseArray(wiring.Component):
                 m.d.sync += drains[lane].eq(Mux(load, accumulator, following))
         m.d.comb += self.o_lane.eq(drains[0])
         return m
-
-    def _products(self, m, operands):
-        value = Signal(OPERAND_BITS)
-        m.d.sync += value.eq(self.value)
-        products = []
-        for lane, operand in enumerate(operands):
-            weight = Signal(signed(OPERAND_BITS), name=f"weight{lane}")
-            product = Signal(signed(PRODUCT_BITS), name=f"product{lane}")
-            m.d.sync += [weight.eq(operand), product.eq(weight * value)]
-            products.append(product)
-        return products
-
-    def _products_ice40(self, m, operands):
-        products = []
-        for pair in range(len(operands) // 2):
-            product = Signal(data.ArrayLayout(signed(PRODUCT_BITS), 2), name=f"product{2 * pair}")
-            m.submodules[f"mac{pair}"] = Instance(
-                "SB_MAC16",
-                p_A_REG=1,
-                p_B_REG=1,
-                p_TOP_8x8_MULT_REG=1,
-                p_BOT_8x8_MULT_REG=1,
-                p_TOPOUTPUT_SELECT=2,  # 8x8 product
-                p_BOTOUTPUT_SELECT=2,
-                p_MODE_8x8=1,
-                p_A_SIGNED=1,
-                p_B_SIGNED=0,
-                i_CLK=ClockSignal(),
-                i_CE=Const(1),
-                i_A=Cat(operands[2 * pair : 2 * pair + 2]),
-                i_B=self.value.replicate(2),
-                i_C=Const(0, 16),
-                i_D=Const(0, 16),
-                i_AHOLD=Const(0),
-                i_BHOLD=Const(0),
-                i_CHOLD=Const(0),
-                i_DHOLD=Const(0),
-                i_IRSTTOP=Const(0),
-                i_IRSTBOT=Const(0),
-                i_ORSTTOP=Const(0),
-                i_ORSTBOT=Const(0),
-                i_OLOADTOP=Const(0),
-                i_OLOADBOT=Const(0),
-                i_ADDSUBTOP=Const(0),
-                i_ADDSUBBOT=Const(0),
-                i_OHOLDTOP=Const(0),
-                i_OHOLDBOT=Const(0),
-                i_CI=Const(0),
-                i_ACCUMCI=Const(0),
-                i_SIGNEXTIN=Const(0),
-                o_O=product.as_value(),
-            )
-            products += [product[0], product[1]]
-        return products

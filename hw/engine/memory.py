@@ -1,16 +1,14 @@
 """The engine's memories: records, image, weights, parameters. All reads are synchronous."""
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import PARAMETER_BITS, SLICE_BITS, address_bits
+from hw.families import find_family
 
 __all__ = ["ActivationMemory", "ImageMemory", "ParameterMemory", "WeightMemory"]
-
-SPRAM_DEPTH = 16384
-SPRAM_BITS = 16
 
 
 class ActivationMemory(wiring.Component):
@@ -207,40 +205,6 @@ class WeightMemory(wiring.Component):
             self.write & (self.write_half == half) if halves > 1 else self.write
             for half in range(halves)
         ]
-        if self._capability.family == "ice40":
-            self._spram(m, write)
-        else:
-            for half in range(halves):
-                m.submodules[f"half{half}"] = memory = Memory(
-                    shape=32, depth=self._capability.weight_depth, init=[]
-                )
-                read = memory.read_port()
-                port = memory.write_port(granularity=8)
-                m.d.comb += [
-                    read.addr.eq(self.addr),
-                    self.data.word_select(half, 32).eq(read.data),
-                    port.addr.eq(self.addr),
-                    port.data.eq(self.write_data),
-                    port.en.eq(write[half].replicate(4) & self.write_mask),
-                ]
+        blocks = find_family(self._capability.family).blocks()
+        blocks.weight_store(m, self, write, depth=self._capability.weight_depth)
         return m
-
-    def _spram(self, m, write):
-        address = Signal(14)
-        m.d.comb += address.eq(self.addr)
-        for block in range(self._bits // SPRAM_BITS):
-            m.submodules[f"spram{block}"] = Instance(
-                "SB_SPRAM256KA",
-                i_CLOCK=ClockSignal(),
-                i_ADDRESS=address,
-                i_DATAIN=self.write_data.word_select(block % 2, SPRAM_BITS),
-                i_MASKWREN=Cat(  # of each 4 bits
-                    self.write_mask[block % 2 * 2 + byte].replicate(2) for byte in range(2)
-                ),
-                i_WREN=write[block // 2],
-                i_CHIPSELECT=Const(1),
-                i_STANDBY=Const(0),
-                i_SLEEP=Const(0),
-                i_POWEROFF=Const(1),  # active low
-                o_DATAOUT=self.data.word_select(block, SPRAM_BITS),
-            )

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hw.families import find_family
 from hw.flow import steps as flow
 from hw.flow.job import Job
 from hw.flow.report import make_report
@@ -51,7 +52,7 @@ def build(
                 f"{verification.conformance.frames} of the conformance set equal, bit for bit"
             )
     with stages("synthesis", "Synthesising (yosys)"):
-        flow.synthesise(tools, work)
+        flow.synthesise(tools, job.board, work)
     with stages("place_and_route", "Placing and routing (nextpnr)") as stage:
         layout = flow.place_and_route(
             tools, job.board, work, seed=job.seed, clock_mhz=job.clock_mhz
@@ -60,9 +61,9 @@ def build(
     if not layout.met:
         raise UserError(_clock_not_met(job, layout, work))
     with stages("bitstream", "Packing the bitstream (icepack)"):
-        flow.pack(tools, work)
+        flow.pack(tools, job.board, work)
     with stages("report", "Writing the reports"):
-        versions = {name: tools.version(name) for name in ("yosys", "nextpnr-ice40", "icepack")}
+        versions = {name: tools.version(name) for name in find_family(job.board.family).flow.tools}
         if verification:
             versions["verilator"] = tools.version("verilator")
         report = make_report(

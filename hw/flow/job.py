@@ -6,7 +6,8 @@ from typing import Any
 from hw.boards import Board
 from hw.capability import Capability
 from hw.compile.plan import Plan, make_plan
-from hw.flow.report import RESOURCES, make_plan_report
+from hw.families import find_family
+from hw.flow.report import make_plan_report
 from model import zoo
 from model.common.errors import UserError
 from model.network import Network, load
@@ -47,10 +48,11 @@ def board_capability(board: Board, lanes: int | None = None) -> Capability:
         )
     except (TypeError, ValueError) as error:
         raise UserError(str(error)) from error
-    for name, need in capability.blocks.items():
+    family = find_family(board.family)
+    for name, need in family.count_blocks(capability).items():
         if need > board.budget[name]:
             raise UserError(
-                f"{lanes} lanes need {need} {RESOURCES[name]}, {board.title} has "
+                f"{lanes} lanes need {need} {family.resources[name].short}, {board.title} has "
                 f"{board.budget[name]}; {board.capability.lanes} lanes fit"
             )
     return capability

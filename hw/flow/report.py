@@ -12,6 +12,7 @@ from rich.console import Console
 
 from hw.boards import Board
 from hw.capability import Capability
+from hw.families import FAMILIES, find_family
 from hw.flow.steps import PlacedDesign
 from hw.flow.verification import Verification
 from hw.register_map import REGISTER_MAP
@@ -28,8 +29,12 @@ __all__ = [
 
 # Raised when a key changes its meaning or goes away; new keys do not raise it.
 REPORT_VERSION = 1
-# The device's resources: key in budgets and reports, and name for people.
-RESOURCES = {"lc": "logic cells", "dsp": "DSPs", "ebr": "EBRs", "spram": "SPRAMs"}
+RESOURCES = {
+    key: resource.short
+    for family in FAMILIES.values()
+    for key, resource in family.resources.items()
+}
+"""What tables call the keys of a report's budgets, of every family."""
 
 
 def make_plan_report(
@@ -83,7 +88,7 @@ def make_plan_report(
         },
         "blocks": {
             name: {"used": used, "available": board.budget[name]}
-            for name, used in capability.blocks.items()
+            for name, used in find_family(board.family).count_blocks(capability).items()
         },
         "layers": layers,
     }
@@ -114,7 +119,7 @@ def make_report(
         "seed": layout.seed,
         "clock_net": layout.clock,
         "critical_path_ns": round(sum(step.delay for step in layout.critical_path), 3),
-        "critical_path": [{**asdict(step), "signal": step.signal} for step in layout.critical_path],
+        "critical_path": [step.facts() for step in layout.critical_path],
         "tools": dict(tools),
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }
@@ -194,6 +199,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     used = ", ".join(
         f"{report['resources'][key]:,} of {report['budget'][key]:,} {name}"
         for key, name in RESOURCES.items()
+        if key in report["budget"]
     )
     return [
         ("Network", report["network"]["name"]),

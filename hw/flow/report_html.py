@@ -44,7 +44,9 @@ def render_html(report: Mapping[str, Any]) -> str:
         for layer in report["layers"]
     ]
     resources = [
-        (name, report["resources"][key], report["budget"][key]) for key, name in RESOURCES.items()
+        (name, report["resources"][key], report["budget"][key])
+        for key, name in RESOURCES.items()
+        if key in report["budget"]
     ]
     return f"""<!doctype html>
 <html lang="en">

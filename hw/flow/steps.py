@@ -8,11 +8,12 @@ import hashlib
 import json
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hw.boards import Board
+from hw.families import Family, find_family
 from hw.flow.tools import Toolchain
 from hw.soc.processor import verilog_files
 from model.common.errors import UserError
@@ -38,22 +39,6 @@ written means nothing. Nobody uses it; without this, yosys builds by-passes arou
 logic cells in all (`-no-rw-check` only reaches memories whose registers yosys finds itself, not
 Amaranth's synchronous ports). Verilog written behind it returns X there, so that simulations show a
 reader that uses it."""
-
-# Options of nextpnr that choose the device, as `<option> --package <package>`.
-_NEXTPNR_DEVICE = {"iCE40UP5K": "--up5k"}
-# The resources that a board's budget counts, as nextpnr names them.
-_NEXTPNR_RESOURCES = {
-    "lc": "ICESTORM_LC",
-    "dsp": "ICESTORM_DSP",
-    "ebr": "ICESTORM_RAM",
-    "spram": "ICESTORM_SPRAM",
-}
-_RESOURCE_NAMES = {
-    "lc": "logic cells",
-    "dsp": "DSP blocks",
-    "ebr": "block RAMs (EBR)",
-    "spram": "large RAMs (SPRAM)",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,16 +81,22 @@ class PathStep:
     delay: float
     cell: str
     net: str
+    cell_pattern: str = field(repr=False)
 
     @property
     def signal(self) -> str:
         """The design's signal nearby: the name without what yosys appended, and without a bit."""
-        return re.sub(r"(_SB_(LUT4|CARRY|DFF[A-Z]*|RAM40_4K|MAC16)_.*|\[\d+\])$", "", self.name)
+        return re.sub(rf"({self.cell_pattern}|\[\d+\])$", "", self.name)
 
     @property
     def name(self) -> str:
         """The net where there is one, else the cell."""
         return self.net or self.cell
+
+    def facts(self) -> dict[str, Any]:
+        """The step as a report states it."""
+        names = ("kind", "delay", "cell", "net", "signal")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +122,7 @@ class PlacedDesign:
 
 
 def elaborate(board: Board, top: Any, work: Workspace) -> str:
-    """Write the design as RTLIL (`top.il`) and its pins and clocks (`top.pcf`).
+    """Write the design as RTLIL (`top.il`) and its pins and clocks.
 
     Source positions are left out: they would make the result depend on where the code lies.
 
@@ -141,11 +132,12 @@ def elaborate(board: Board, top: Any, work: Workspace) -> str:
     plan = board.platform().prepare(top, "top", emit_src=False)
     for path in verilog_files():
         (work.directory / path.name).write_bytes(path.read_bytes())
-    for name in ("top.il", "top.pcf"):
+    written = ("top.il", find_family(board.family).flow.constraints)
+    for name in written:
         text = plan.files[name]
         (work.directory / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     digest = hashlib.sha256()
-    for name in (*sorted(path.name for path in verilog_files()), "top.il", "top.pcf"):
+    for name in (*sorted(path.name for path in verilog_files()), *written):
         digest.update(hashlib.sha256((work.directory / name).read_bytes()).digest())
     return digest.hexdigest()
 
@@ -167,11 +159,11 @@ write_verilog -norename -noattr top.v
     return _yosys(tools, work, script, "verilog")
 
 
-def synthesise(tools: Toolchain, work: Workspace) -> float:
+def synthesise(tools: Toolchain, board: Board, work: Workspace) -> float:
     """Write the netlist `top.json`. Returns seconds."""
     script = f"""\
 {_READ}read_rtlil top.il
-{NO_COLLISIONS}synth_ice40 -device u -top top -json top.json
+{NO_COLLISIONS}{find_family(board.family).flow.synthesis}
 """
     return _yosys(tools, work, script, "synthesis")
 
@@ -179,7 +171,7 @@ def synthesise(tools: Toolchain, work: Workspace) -> float:
 def place_and_route(
     tools: Toolchain, board: Board, work: Workspace, *, seed: int, clock_mhz: float
 ) -> PlacedDesign:
-    """Write `top.asc` and nextpnr's report `timing.json`; returns what was reached.
+    """Write the placed design and nextpnr's report `timing.json`; returns what was reached.
 
     A clock that is not met does not raise: the caller looks at `PlacedDesign.met`.
 
@@ -188,28 +180,29 @@ def place_and_route(
     UserError
         The design needs more of a resource than the device has, or nextpnr failed.
     """
+    family = find_family(board.family)
+    flow = family.flow
     arguments = [
-        *(_NEXTPNR_DEVICE[board.device], "--package", board.package.lower()),
-        *("--json", "top.json", "--pcf", "top.pcf"),
-        *("--asc", "top.asc", "--report", "timing.json"),
+        *(*flow.devices[board.device], "--package", board.package.lower()),
+        *("--json", "top.json", f"--{Path(flow.constraints).suffix[1:]}", flow.constraints),
+        *(f"--{Path(flow.placed).suffix[1:]}", flow.placed, "--report", "timing.json"),
         *("--seed", str(seed), "--freq", f"{clock_mhz:g}", "--timing-allow-fail"),
     ]
     try:
-        seconds = work.run(tools, "nextpnr-ice40", arguments, "nextpnr.log")
+        seconds = work.run(tools, flow.place_and_route, arguments, "nextpnr.log")
     except UserError as error:
         if over := _over_budget(board, work.logs / "nextpnr.log"):
             raise UserError(over) from error
         raise
     report = json.loads((work.directory / "timing.json").read_text("utf-8"))
-    return _layout(report, seed=seed, clock_mhz=clock_mhz, seconds=seconds)
+    return _placed(report, family, seed=seed, clock_mhz=clock_mhz, seconds=seconds)
 
 
-def pack(tools: Toolchain, work: Workspace) -> float:
-    """Write the bitstream `top.bin` from `top.asc`. Returns seconds.
-
-    It leaves the flash awake (`-s`): the processor's first instruction comes from there.
-    """
-    return work.run(tools, "icepack", ["-s", "top.asc", "top.bin"], "icepack.log")
+def pack(tools: Toolchain, board: Board, work: Workspace) -> float:
+    """Write the bitstream from the placed design. Returns seconds."""
+    flow = find_family(board.family).flow
+    arguments = [*flow.pack_options, flow.placed, flow.bitstream]
+    return work.run(tools, flow.pack, arguments, f"{flow.pack}.log")
 
 
 def _yosys(tools: Toolchain, work: Workspace, script: str, name: str) -> float:
@@ -221,10 +214,10 @@ def _over_budget(board: Board, log: Path) -> str:
     """What the device lacks, from the utilisation that nextpnr prints before it places."""
     text = log.read_text("utf-8", "replace") if log.exists() else ""
     lacking = []
-    for key, name in _NEXTPNR_RESOURCES.items():
-        match = re.search(rf"{name}:\s*(\d+)/\s*(\d+)", text)
+    for resource in find_family(board.family).resources.values():
+        match = re.search(rf"{resource.cell}:\s*(\d+)/\s*(\d+)", text)
         if match and int(match[1]) > int(match[2]):
-            lacking.append(f"{match[1]} {_RESOURCE_NAMES[key]} of {match[2]}")
+            lacking.append(f"{match[1]} {resource.name} of {match[2]}")
     if not lacking:
         return ""
     return (
@@ -233,7 +226,9 @@ def _over_budget(board: Board, log: Path) -> str:
     )
 
 
-def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> PlacedDesign:
+def _placed(
+    report: dict, family: Family, *, seed: int, clock_mhz: float, seconds: float
+) -> PlacedDesign:
     clocks = {
         name: (entry["achieved"], entry["constraint"]) for name, entry in report["fmax"].items()
     }
@@ -246,8 +241,8 @@ def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> Pla
     clock = min(clocks, key=lambda name: clocks[name][0] / clocks[name][1])
     achieved, constraint = clocks[clock]
     resources = {
-        key: report["utilization"].get(name, {}).get("used", 0)
-        for key, name in _NEXTPNR_RESOURCES.items()
+        key: report["utilization"].get(resource.cell, {}).get("used", 0)
+        for key, resource in family.resources.items()
     }
     return PlacedDesign(
         seed=seed,
@@ -255,12 +250,12 @@ def _layout(report: dict, *, seed: int, clock_mhz: float, seconds: float) -> Pla
         constraint_mhz=constraint,
         clock=clock,
         resources=resources,
-        critical_path=_critical_path(report, clock),
+        critical_path=_critical_path(report, clock, family.flow.cell_pattern),
         seconds=seconds,
     )
 
 
-def _critical_path(report: dict, clock: str) -> tuple[PathStep, ...]:
+def _critical_path(report: dict, clock: str, cell_pattern: str) -> tuple[PathStep, ...]:
     """The slowest path within `clock`: nextpnr names its ends "posedge CLOCK"."""
     for path in report.get("critical_paths", []):
         ends = {path["from"].split(" ", 1)[-1], path["to"].split(" ", 1)[-1]}
@@ -271,6 +266,7 @@ def _critical_path(report: dict, clock: str) -> tuple[PathStep, ...]:
                     delay=round(step["delay"], 3),
                     cell=step["to"]["cell"],
                     net=step.get("net", ""),
+                    cell_pattern=cell_pattern,
                 )
                 for step in path["path"]
             )

@@ -11,10 +11,11 @@ from amaranth.hdl._ir import PortDirection
 from hw.boards import Board
 from hw.bus.uart import divisor_for
 from hw.engine.engine import Engine
+from hw.families import find_family
 from hw.flow.tools import Toolchain
 from hw.soc.processor import verilog_files
 from hw.soc.soc import Soc
-from sim.model import ice40_cells
+from sim.model import simulated_cells
 from sim.rtl import convert, ports_of, write_verilog
 
 __all__ = ["TOP", "divisor", "verilog"]
@@ -71,7 +72,13 @@ def verilog(board: Board, clock_hz: int, directory: Path, tools: Toolchain) -> d
     written = write_verilog(text, _SOC, directory, tools)
     files = {path.name: path.read_text("utf-8") for path in verilog_files()}
     files["soc.v"] = written.read_text("utf-8")
-    files["cells.v"] = _noisy(ice40_cells(), r"reg \[15:0\] mem \[0:16383\];", "mem", 16384, 16)
+    files["cells.v"] = _noisy(
+        simulated_cells(find_family(board.family)),
+        r"reg \[15:0\] mem \[0:16383\];",
+        "mem",
+        16384,
+        16,
+    )
     files["board.v"] = _wrapper(ports)
     # 32 registers of 32 bits, two at a time: no CSRs.
     files["serv_rf_ram.v"] = _noisy(

@@ -292,9 +292,9 @@ def test_same_seed_same_bitstream(tmp_path):
         work = flow.Workspace(directory=tmp_path / name)
         work.directory.mkdir()
         flow.elaborate(board, Counter(20), work)
-        flow.synthesise(Toolchain(), work)
+        flow.synthesise(Toolchain(), board, work)
         flow.place_and_route(Toolchain(), board, work, seed=seed, clock_mhz=12)
-        flow.pack(Toolchain(), work)
+        flow.pack(Toolchain(), board, work)
         return (work.directory / "top.bin").read_bytes()
 
     first = bitstream("a", 1)
@@ -336,7 +336,7 @@ def test_design_that_is_too_large(tmp_path):
     work = flow.Workspace(directory=tmp_path)
     board = find_board("icebreaker")
     flow.elaborate(board, Large(), work)
-    flow.synthesise(Toolchain(), work)
+    flow.synthesise(Toolchain(), board, work)
     with pytest.raises(UserError, match="does not fit iCE40UP5K: it needs 9 DSP blocks of 8;"):
         flow.place_and_route(Toolchain(), board, work, seed=1, clock_mhz=12)
 
@@ -345,7 +345,7 @@ def test_clock_that_nothing_runs_at_is_no_success(tmp_path):
     work = flow.Workspace(directory=tmp_path)
     board = find_board("icebreaker")
     flow.elaborate(board, Counter(4), work)
-    flow.synthesise(Toolchain(), work)
+    flow.synthesise(Toolchain(), board, work)
     with pytest.raises(UserError, match="No clock of the placed design is constrained to 36 MHz"):
         flow.place_and_route(Toolchain(), board, work, seed=1, clock_mhz=36)
 
@@ -408,7 +408,7 @@ def test_missing_tool_is_said_before_the_work(run, monkeypatch, tmp_path):
 
 
 def test_failing_tool_names_a_log_that_exists(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "synthesise", lambda tools, work: work.run(
+    monkeypatch.setattr(flow, "synthesise", lambda tools, board, work: work.run(
         tools, "yosys", ["no-such-script.ys"], "synthesis.log"
     ))  # fmt: skip
     status, _, stderr = run()

@@ -11,9 +11,12 @@ from rich.console import Console
 
 from hw.boards import find_board
 from hw.capability import Capability
+from hw.families import find_family
 from hw.flow.report import make_plan_report, make_report, print_plan, print_summary
 from hw.flow.report_html import render_html
 from hw.flow.steps import PathStep, PlacedDesign
+
+ICE40 = find_family("ice40").flow.cell_pattern
 
 SHA256 = "ab" * 32
 
@@ -72,10 +75,18 @@ def report(*, verified: bool = True, name: str = "resnet8") -> dict:
         clock="clk",
         resources={"lc": 3300, "dsp": 8, "ebr": 28, "spram": 4},
         critical_path=(
-            PathStep(kind="clk-to-q", delay=1.39, cell="a", net=""),
-            PathStep(kind="routing", delay=0.0, cell="b", net="carry"),
-            PathStep(kind="routing", delay=1.0, cell="c", net="core.array.sum<3>[2]"),
-            PathStep(kind="logic", delay=0.76, cell="core.array.sum<3>_SB_LUT4_O_LC", net=""),
+            PathStep(kind="clk-to-q", delay=1.39, cell="a", net="", cell_pattern=ICE40),
+            PathStep(kind="routing", delay=0.0, cell="b", net="carry", cell_pattern=ICE40),
+            PathStep(
+                kind="routing", delay=1.0, cell="c", net="core.array.sum<3>[2]", cell_pattern=ICE40
+            ),
+            PathStep(
+                kind="logic",
+                delay=0.76,
+                cell="core.array.sum<3>_SB_LUT4_O_LC",
+                net="",
+                cell_pattern=ICE40,
+            ),
         ),
         seconds=1.0,
     )

@@ -1,0 +1,122 @@
+"""What a family of FPGAs is to the engine, the build and the simulation."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+
+from hw.capability import Capability
+
+__all__ = ["Family", "Flow", "MemoryBlock", "Resource"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """What a device has a number of.
+
+    ``short`` and ``name`` are its names in tables and in messages; ``cell`` is what the
+    place-and-route tool calls it.
+    """
+
+    short: str
+    name: str
+    cell: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """How a design becomes a bitstream. Files are ``top.*`` in the folder of the build.
+
+    Parameters
+    ----------
+    synthesis : str
+        The command of yosys behind ``read_rtlil``, which writes ``top.json``.
+    place_and_route, pack : str
+        Names of the tools, as `hw.flow.tools` knows them.
+    devices : mapping of str to sequence of str
+        Options of place-and-route that choose a device, by the vendor's name of it.
+    constraints : str
+        File of pins and clocks, which Amaranth's platform writes.
+    placed, bitstream : str
+        Files that place-and-route and the packer write.
+    pack_options : tuple of str
+        Options of the packer before both files.
+    cell_pattern : str
+        Regular expression of what yosys appends to the name of a signal.
+    """
+
+    synthesis: str
+    place_and_route: str
+    pack: str
+    devices: Mapping[str, tuple[str, ...]]
+    constraints: str
+    placed: str
+    bitstream: str
+    pack_options: tuple[str, ...]
+    cell_pattern: str
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """All tools, in the order of their use."""
+        return ("yosys", self.place_and_route, self.pack)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBlock:
+    """A hard block that holds weights: instances ``<name>0``, ``<name>1``, … within the store.
+
+    ``array`` is the memory within the simulated block; ``bits`` and ``depth`` are its size.
+    """
+
+    name: str
+    array: str
+    bits: int
+    depth: int
+
+
+def _none(_: Capability) -> dict[str, int]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """One family.
+
+    Parameters
+    ----------
+    name : str
+        As `Capability.family`.
+    blocks_module : str
+        Module with `products` and `weight_store`, which make the engine's multipliers and weight
+        memory. It needs Amaranth, so it is imported when it is asked for.
+    resources : mapping of str to Resource
+        By the keys of a board's budget.
+    count_blocks : callable
+        Capability to the hard blocks that the engine takes: key of the budget to count.
+    weight_block : MemoryBlock or None
+        What the weight memory is made of; None: memories of 32 bits, which tools infer.
+    simulated_file, simulated_cells : str, tuple of str
+        Modules of a file in yosys' share folder that a simulation needs.
+    bitstream_flow : Flow or None
+        None: for simulation alone.
+    """
+
+    name: str
+    blocks_module: str
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    count_blocks: Callable[[Capability], dict[str, int]] = _none
+    weight_block: MemoryBlock | None = None
+    simulated_file: str = ""
+    simulated_cells: tuple[str, ...] = ()
+    bitstream_flow: Flow | None = None
+
+    @property
+    def flow(self) -> Flow:
+        """How a design becomes a bitstream; `ValueError` of a family for simulation alone."""
+        if self.bitstream_flow is None:
+            raise ValueError(f"Family {self.name} is for simulation alone")
+        return self.bitstream_flow
+
+    def blocks(self) -> ModuleType:
+        """The module that makes the engine's blocks."""
+        return importlib.import_module(self.blocks_module)

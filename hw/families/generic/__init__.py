@@ -1,0 +1,7 @@
+"""No family in particular: simulation alone."""
+
+from hw.families.family import Family
+
+__all__ = ["FAMILY"]
+
+FAMILY = Family(name="generic", blocks_module="hw.families.generic.blocks")

@@ -1,0 +1,59 @@
+"""The family iCE40: the UP5K, whose weights lie in SPRAM and whose multipliers are SB_MAC16."""
+
+from hw.capability import SLICE_BITS, Capability
+from hw.families.family import Family, Flow, MemoryBlock, Resource
+from hw.layer_entry import ENTRY_WORDS
+
+__all__ = ["FAMILY"]
+
+
+def _count_blocks(capability: Capability) -> dict[str, int]:
+    """DSPs hold two lanes, SPRAMs 16 bits of a weight word, block RAMs 4 kbit (TN1250, table 1)."""
+    memories = [
+        (capability.bank_words, capability.word_bits),
+        (capability.bank_words, capability.word_bits),
+        (capability.parameter_words, 32),
+        (capability.parameter_words, 16),
+        (capability.layer_entries * ENTRY_WORDS, 16),
+        (capability.lanes, capability.accumulator_bits),
+        *((depth, 32) for depth in capability.image_parts),
+    ]
+    return {
+        "dsp": -(-capability.lanes // 2),
+        "ebr": sum(_block_rams(depth, width) for depth, width in memories),
+        "spram": -(-capability.lanes * SLICE_BITS // 16),
+    }
+
+
+def _block_rams(depth: int, width: int) -> int:
+    """In the shape that needs the fewest."""
+    shapes = ((256, 16), (512, 8), (1024, 4), (2048, 2))
+    return min(-(-depth // rows) * -(-width // columns) for rows, columns in shapes)
+
+
+FAMILY = Family(
+    name="ice40",
+    blocks_module="hw.families.ice40.blocks",
+    resources={
+        "lc": Resource(short="logic cells", name="logic cells", cell="ICESTORM_LC"),
+        "dsp": Resource(short="DSPs", name="DSP blocks", cell="ICESTORM_DSP"),
+        "ebr": Resource(short="EBRs", name="block RAMs (EBR)", cell="ICESTORM_RAM"),
+        "spram": Resource(short="SPRAMs", name="large RAMs (SPRAM)", cell="ICESTORM_SPRAM"),
+    },
+    count_blocks=_count_blocks,
+    weight_block=MemoryBlock(name="spram", array="mem", bits=16, depth=16384),
+    simulated_file="ice40/cells_sim.v",
+    simulated_cells=("SB_MAC16", "SB_SPRAM256KA"),
+    bitstream_flow=Flow(
+        synthesis="synth_ice40 -device u -top top -json top.json",
+        place_and_route="nextpnr-ice40",
+        pack="icepack",
+        devices={"iCE40UP5K": ("--up5k",)},
+        constraints="top.pcf",
+        placed="top.asc",
+        bitstream="top.bin",
+        # The flash stays awake: the processor's first instruction comes from there.
+        pack_options=("-s",),
+        cell_pattern=r"_SB_(LUT4|CARRY|DFF[A-Z]*|RAM40_4K|MAC16)_.*",
+    ),
+)

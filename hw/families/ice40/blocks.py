@@ -1,0 +1,83 @@
+"""Hard blocks of the iCE40 UP5K that the engine instantiates: multipliers, large memories."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed
+from amaranth.lib import data
+
+from hw.capability import PRODUCT_BITS
+
+__all__ = ["products", "weight_store"]
+
+_SPRAM_BITS = 16
+
+
+def products(m: Module, operands: Sequence[Value], value: Value) -> list[Value]:
+    """Two lanes in one SB_MAC16: 8x8 multipliers, registered inputs and products (TN1295)."""
+    products = []
+    for pair in range(len(operands) // 2):
+        product = Signal(data.ArrayLayout(signed(PRODUCT_BITS), 2), name=f"product{2 * pair}")
+        m.submodules[f"mac{pair}"] = Instance(
+            "SB_MAC16",
+            p_A_REG=1,
+            p_B_REG=1,
+            p_TOP_8x8_MULT_REG=1,
+            p_BOT_8x8_MULT_REG=1,
+            p_TOPOUTPUT_SELECT=2,  # 8x8 product
+            p_BOTOUTPUT_SELECT=2,
+            p_MODE_8x8=1,
+            p_A_SIGNED=1,
+            p_B_SIGNED=0,
+            i_CLK=ClockSignal(),
+            i_CE=Const(1),
+            i_A=Cat(operands[2 * pair : 2 * pair + 2]),
+            i_B=value.replicate(2),
+            i_C=Const(0, 16),
+            i_D=Const(0, 16),
+            i_AHOLD=Const(0),
+            i_BHOLD=Const(0),
+            i_CHOLD=Const(0),
+            i_DHOLD=Const(0),
+            i_IRSTTOP=Const(0),
+            i_IRSTBOT=Const(0),
+            i_ORSTTOP=Const(0),
+            i_ORSTBOT=Const(0),
+            i_OLOADTOP=Const(0),
+            i_OLOADBOT=Const(0),
+            i_ADDSUBTOP=Const(0),
+            i_ADDSUBBOT=Const(0),
+            i_OHOLDTOP=Const(0),
+            i_OHOLDBOT=Const(0),
+            i_CI=Const(0),
+            i_ACCUMCI=Const(0),
+            i_SIGNEXTIN=Const(0),
+            o_O=product.as_value(),
+        )
+        products += [product[0], product[1]]
+    return products
+
+
+def weight_store(m: Module, port: Any, write: Sequence[Value], *, depth: int) -> None:
+    """Words over SB_SPRAM256KA blocks, 16 bits in each (TN1314, table 1).
+
+    Every block has the same depth; the capability keeps `depth` within it.
+    """
+    address = Signal(14)
+    m.d.comb += address.eq(port.addr)
+    for block in range(len(port.data) // _SPRAM_BITS):
+        m.submodules[f"spram{block}"] = Instance(
+            "SB_SPRAM256KA",
+            i_CLOCK=ClockSignal(),
+            i_ADDRESS=address,
+            i_DATAIN=port.write_data.word_select(block % 2, _SPRAM_BITS),
+            i_MASKWREN=Cat(  # of each 4 bits
+                port.write_mask[block % 2 * 2 + byte].replicate(2) for byte in range(2)
+            ),
+            i_WREN=write[block // 2],
+            i_CHIPSELECT=Const(1),
+            i_STANDBY=Const(0),
+            i_SLEEP=Const(0),
+            i_POWEROFF=Const(1),  # active low
+            o_DATAOUT=port.data.word_select(block, _SPRAM_BITS),
+        )

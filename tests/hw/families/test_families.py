@@ -1,0 +1,50 @@
+"""Each family is one object, and the capability knows the names of all."""
+
+import dataclasses
+
+import pytest
+
+from hw import capability
+from hw.boards import BOARDS
+from hw.capability import Capability
+from hw.families import FAMILIES, find_family
+from hw.flow.tools import Toolchain
+
+
+def test_names_are_those_of_the_capability():
+    assert set(FAMILIES) == set(capability.FAMILIES)
+    assert all(find_family(name).name == name for name in FAMILIES)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_the_weight_memory_is_as_deep_as_its_block(name):
+    block = find_family(name).weight_block
+    assert capability.FAMILIES[name] == (block.depth if block else None)
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
+def test_a_board_is_one_of_its_family(board):
+    family = find_family(board.family)
+    assert board.capability.family == family.name
+    assert set(board.budget) == set(family.resources)
+    assert board.device in family.flow.devices
+    used = family.count_blocks(board.capability)
+    assert used and all(used[name] <= board.budget[name] for name in used)
+    tools = Toolchain()
+    assert [tools.find(name) for name in family.flow.tools]
+
+
+def test_blocks_of_the_default_engine():
+    """Counted by hand. Records 2 × 1,024 × 24 bits: 2 × 6; parameters 512 × 48: 6; table 512 × 16: 2;
+    the drain's sums 16 × 21: 2; image 512 × 32 and 256 × 32: 4 + 2."""
+    board = BOARDS["icebreaker"]
+    count = find_family("ice40").count_blocks
+    assert count(board.capability) == {"dsp": 8, "ebr": 12 + 6 + 2 + 2 + 6, "spram": 4}
+    wide = dataclasses.replace(board.capability, lanes=32)
+    assert count(wide)["dsp"] == 16 and count(wide)["spram"] == 8
+
+
+def test_a_family_for_simulation_alone():
+    with pytest.raises(ValueError, match="Family generic is for simulation alone"):
+        _ = find_family("generic").flow
+    assert find_family("generic").count_blocks(Capability(family="generic")) == {}
