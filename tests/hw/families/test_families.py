@@ -35,8 +35,8 @@ def test_a_board_is_one_of_its_family(board):
 
 
 def test_blocks_of_the_default_engine():
-    """Counted by hand. Records 2 × 1,024 × 24 bits: 2 × 6; parameters 512 × 48: 6; table 512 × 16: 2;
-    the drain's sums 16 × 21: 2; image 512 × 32 and 256 × 32: 4 + 2."""
+    """Counted by hand. Records 2 × 1,024 × 24 bits: 2 × 6; parameters 512 × 48: 6; table 512 × 16:
+    2; the drain's sums 16 × 21: 2; image 512 × 32 and 256 × 32: 4 + 2."""
     board = BOARDS["icebreaker"]
     count = find_family("ice40").count_blocks
     assert count(board.capability) == {"dsp": 8, "ebr": 12 + 6 + 2 + 2 + 6, "spram": 4}
