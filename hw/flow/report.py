@@ -12,11 +12,13 @@ from rich.console import Console
 
 from hw.boards import Board
 from hw.capability import Capability
+from hw.compile.plan import Plan
 from hw.families import FAMILIES, find_family
 from hw.flow.steps import PlacedDesign
 from hw.flow.verification import Verification
 from hw.register_map import REGISTER_MAP
 from model.common.terminal import Table, pairs, say
+from model.network import Network
 
 __all__ = [
     "REPORT_VERSION",
@@ -38,7 +40,7 @@ RESOURCES = {
 
 
 def make_plan_report(
-    *, board: Board, network: Any, plan: Any, capability: Capability, clock_mhz: float
+    *, board: Board, network: Network, plan: Plan, capability: Capability, clock_mhz: float
 ) -> dict[str, Any]:
     """The part of the report that is known before anything is built (`--plan --json`)."""
     layers = [
