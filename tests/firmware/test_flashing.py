@@ -34,6 +34,7 @@ from model import zoo
 from model.common.errors import UserError
 from model.common.invocation import command
 from model.network import load
+from sim import of_build
 from tests.bitstreams import bitstream
 from tests.firmware.fake import FakeDevice, pseudo_terminal
 from tests.firmware.real_loader import BOARD as DEVICE
@@ -550,8 +551,8 @@ def test_bitstream_is_built_if_it_is_of_another_version(change, built, monkeypat
         (built / "report.json").write_text("{" if change == "no json" else "[]")
     calls = []
 
-    def build(job, staging, stages, tools, *, skip_verification):
-        calls.append((job.network.name, job.clock_mhz, job.baud, skip_verification))
+    def build(job, staging, stages, tools, verify):
+        calls.append((job.network.name, job.clock_mhz, job.baud, verify))
         staging.write("top.bin", b"new")
         staging.write("report.json", json.dumps(REPORT))
 
@@ -561,7 +562,7 @@ def test_bitstream_is_built_if_it_is_of_another_version(change, built, monkeypat
     if change is None:
         assert found == BITSTREAM and calls == []
     else:
-        assert found == b"new" and calls == [(zoo.DEFAULT, 36.0, 6_000_000, False)]
+        assert found == b"new" and calls == [(zoo.DEFAULT, 36.0, 6_000_000, of_build.verify)]
         assert (built / "top.bin").read_bytes() == b"new"
 
 
@@ -569,7 +570,7 @@ def test_a_rate_that_is_asked_for_is_built(built, monkeypatch):
     """Once, and then it is the one that is there: `flash` without a rate builds anew."""
     made = []
 
-    def build(job, staging, stages, tools, *, skip_verification):
+    def build(job, staging, stages, tools, verify):
         made.append(job.baud)
         staging.write("top.bin", BITSTREAM)
         staging.write("report.json", json.dumps(design_of(job.baud)))
