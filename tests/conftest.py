@@ -5,6 +5,7 @@ And which tests are those of the host tool that need neither a simulation nor PO
 `pytest -m host` runs, on any system.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from model.common.errors import UserError
 # Simulations take as long as they take; a failure prints what reproduces it.
 settings.register_profile("decisivenets", deadline=None, print_blob=True)
 settings.load_profile("decisivenets")
+# Tables are as wide as they must be, whatever terminal the tests were started in.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,6 +24,7 @@ from firmware.versions import FlashImageError, check_versions, ignored_lesson
 from hw.boards import find_board
 from hw.bus.registers import version_text
 from hw.layer_entry import table_words
+from hw.pipeline import AHEAD_CYCLES, BYTE_CYCLES
 from hw.register_map import REGISTER_MAP
 from hw.soc import addresses, boot, stream
 from model.common.errors import UserError
@@ -415,7 +416,8 @@ def covers():
         "LEARNED_VERSION": (layout.LEARNED_VERSION, [slots, protocol.LABEL_BYTES]),
         "REGISTER_MAP.version": (MAP, [
             registers, windows, table, REGISTER_MAP.constants,
-            constants(addresses), constants(boot), constants(stream),
+            constants(addresses), constants(boot),
+            {"AHEAD_CYCLES": AHEAD_CYCLES, "BYTE_CYCLES": BYTE_CYCLES} | constants(stream),
         ]),
     }  # fmt: skip
 
