@@ -7,6 +7,7 @@ import pytest
 
 from hw.boards import find_board
 from hw.compile.plan import PlanError, make_plan
+from hw.families import find_family
 from model.integers import oracle
 from model.memory import export, integers
 from model.memory.patterns import ERASED, Parts, damage, random_vectors
@@ -113,5 +114,6 @@ def test_board_as_it_is_refuses_large_groups():
 def test_memory_takes_the_blocks_of_the_board():
     """Hardware for memories is the board's own in size: no more DSPs, block RAMs and SPRAMs."""
     board = find_board("icebreaker")
-    assert MEMORY.blocks == board.capability.blocks
-    assert all(need <= board.budget[name] for name, need in MEMORY.blocks.items())
+    count = find_family(board.family).count_blocks
+    assert count(MEMORY) == count(board.capability)
+    assert all(need <= board.budget[name] for name, need in count(MEMORY).items())

@@ -8,8 +8,8 @@ from amaranth.hdl import Elaboratable, Module
 from amaranth.lib.memory import Memory
 
 from hw.capability import Capability
-from hw.engine import memory
 from hw.engine.memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
+from hw.families.ice40 import blocks
 from tests.hw.bus.helpers import seeded, simulate
 
 SMALL = Capability(
@@ -125,7 +125,7 @@ class Spram(Elaboratable):
 
 @pytest.fixture(params=["generic", "ice40"])
 def family(request, monkeypatch):
-    monkeypatch.setattr(memory, "Instance", Spram)
+    monkeypatch.setattr(blocks, "Instance", Spram)
     return request.param
 
 
