@@ -19,7 +19,7 @@ from hw.soc.accelerator import ADDRESS_WIDTH
 from hw.soc.addresses import FLASH_BASE, processor_memory
 from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
 from model.common.errors import Parser, UserError, run_cli
-from model.common.files import check_output, write
+from model.common.files import check_output, write_or_print
 
 __all__ = [
     "FIRMWARE_VERSION",
@@ -186,10 +186,8 @@ def main(argv=None):
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     options = parser.parse_args(argv)
     text = c_header(find_board(options.board).capability)
-    if options.output is None:
-        print(text, end="")
-    else:
-        write(check_output(options.output, "The header"), text)
+    output = None if options.output is None else check_output(options.output, "The header")
+    write_or_print(output, text)
 
 
 if __name__ == "__main__":

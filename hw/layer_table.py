@@ -9,7 +9,7 @@ from pathlib import Path
 from hw.boards import Board, find_board
 from hw.layer_entry import ENTRY_WORDS, WORD_BITS, table_words
 from model.common.errors import Parser, run_cli
-from model.common.files import write
+from model.common.files import write_or_print
 
 __all__ = ["main", "to_markdown"]
 
@@ -51,11 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--board", required=True, help="board whose limits to print")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     options = parser.parse_args(argv)
-    text = to_markdown(find_board(options.board))
-    if options.output is None:
-        print(text, end="")
-    else:
-        write(options.output, text)
+    write_or_print(options.output, to_markdown(find_board(options.board)))
 
 
 if __name__ == "__main__":

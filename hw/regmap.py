@@ -5,7 +5,7 @@ from pathlib import Path
 from hw.bus.export import FORMATS
 from hw.register_map import REGISTER_MAP
 from model.common.errors import Parser, run_cli
-from model.common.files import write
+from model.common.files import write_or_print
 
 __all__ = ["main"]
 
@@ -17,11 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--format", choices=sorted(FORMATS), required=True)
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     options = parser.parse_args(argv)
-    text = FORMATS[options.format](REGISTER_MAP)
-    if options.output is None:
-        print(text, end="")
-    else:
-        write(options.output, text)
+    write_or_print(options.output, FORMATS[options.format](REGISTER_MAP))
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def make_report(
         "seed": layout.seed,
         "clock_net": layout.clock,
         "critical_path_ns": round(sum(step.delay for step in layout.critical_path), 3),
-        "critical_path": [step.facts() for step in layout.critical_path],
+        "critical_path": [asdict(step) for step in layout.critical_path],
         "tools": dict(tools),
         "seconds": {stage: round(taken, 3) for stage, taken in seconds.items()},
     }

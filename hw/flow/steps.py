@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -81,22 +81,16 @@ class PathStep:
     delay: float
     cell: str
     net: str
-    cell_pattern: str = field(repr=False)
+    signal: str
 
-    @property
-    def signal(self) -> str:
-        """The design's signal nearby: the name without what yosys appended, and without a bit."""
-        return re.sub(rf"({self.cell_pattern}|\[\d+\])$", "", self.name)
+    @classmethod
+    def of(cls, *, kind: str, delay: float, cell: str, net: str, cell_pattern: str) -> "PathStep":
+        """A step whose signal is that of the net where there is one, else of the cell.
 
-    @property
-    def name(self) -> str:
-        """The net where there is one, else the cell."""
-        return self.net or self.cell
-
-    def facts(self) -> dict[str, Any]:
-        """The step as a report states it."""
-        names = ("kind", "delay", "cell", "net", "signal")
-        return {name: getattr(self, name) for name in names}
+        Without what yosys appended (`hw.families.family.Flow.cell_pattern`), and without a bit.
+        """
+        signal = re.sub(rf"({cell_pattern}|\[\d+\])$", "", net or cell)
+        return cls(kind=kind, delay=delay, cell=cell, net=net, signal=signal)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -261,7 +255,7 @@ def _critical_path(report: dict, clock: str, cell_pattern: str) -> tuple[PathSte
         ends = {path["from"].split(" ", 1)[-1], path["to"].split(" ", 1)[-1]}
         if ends == {clock}:
             return tuple(
-                PathStep(
+                PathStep.of(
                     kind=step["type"],
                     delay=round(step["delay"], 3),
                     cell=step["to"]["cell"],

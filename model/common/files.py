@@ -13,7 +13,7 @@ from pathlib import Path
 
 from model.common.errors import UserError
 
-__all__ = ["check_output", "in_build", "locked", "output_folder", "write"]
+__all__ = ["check_output", "in_build", "locked", "output_folder", "write", "write_or_print"]
 
 
 def write(path: Path, data: bytes | str, *, durable: bool = False) -> None:
@@ -37,6 +37,14 @@ def write(path: Path, data: bytes | str, *, durable: bool = False) -> None:
     finally:
         with suppress(OSError):  # the one that matters is on its way
             temporary.unlink()
+
+
+def write_or_print(output: Path | None, text: str) -> None:
+    """Write a text to the file that a program was given; None prints the text as it is."""
+    if output is None:
+        print(text, end="")
+    else:
+        write(output, text)
 
 
 def check_output(text: str | Path, what: str, *, keep: Path | None = None) -> Path:

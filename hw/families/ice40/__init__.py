@@ -4,7 +4,10 @@ from hw.capability import SLICE_BITS, Capability
 from hw.families.family import Family, Flow, MemoryBlock, Resource
 from hw.layer_entry import ENTRY_WORDS
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "SPRAM"]
+
+SPRAM = MemoryBlock(name="spram", array="mem", bits=16, depth=16384)
+"""SB_SPRAM256KA (TN1314, table 1)."""
 
 
 def _count_blocks(capability: Capability) -> dict[str, int]:
@@ -41,7 +44,7 @@ FAMILY = Family(
         "spram": Resource(short="SPRAMs", name="large RAMs (SPRAM)", cell="ICESTORM_SPRAM"),
     },
     count_blocks=_count_blocks,
-    weight_block=MemoryBlock(name="spram", array="mem", bits=16, depth=16384),
+    weight_block=SPRAM,
     simulated_file="ice40/cells_sim.v",
     simulated_cells=("SB_MAC16", "SB_SPRAM256KA"),
     bitstream_flow=Flow(

@@ -5,12 +5,12 @@ from typing import Any
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed
 from amaranth.lib import data
+from amaranth.utils import exact_log2
 
 from hw.capability import PRODUCT_BITS
+from hw.families.ice40 import SPRAM
 
 __all__ = ["products", "weight_store"]
-
-_SPRAM_BITS = 16
 
 
 def products(m: Module, operands: Sequence[Value], value: Value) -> list[Value]:
@@ -63,14 +63,14 @@ def weight_store(m: Module, port: Any, write: Sequence[Value], *, depth: int) ->
 
     Every block has the same depth; the capability keeps `depth` within it.
     """
-    address = Signal(14)
+    address = Signal(exact_log2(SPRAM.depth))
     m.d.comb += address.eq(port.addr)
-    for block in range(len(port.data) // _SPRAM_BITS):
-        m.submodules[f"spram{block}"] = Instance(
+    for block in range(len(port.data) // SPRAM.bits):
+        m.submodules[f"{SPRAM.name}{block}"] = Instance(
             "SB_SPRAM256KA",
             i_CLOCK=ClockSignal(),
             i_ADDRESS=address,
-            i_DATAIN=port.write_data.word_select(block % 2, _SPRAM_BITS),
+            i_DATAIN=port.write_data.word_select(block % 2, SPRAM.bits),
             i_MASKWREN=Cat(  # of each 4 bits
                 port.write_mask[block % 2 * 2 + byte].replicate(2) for byte in range(2)
             ),
@@ -79,5 +79,5 @@ def weight_store(m: Module, port: Any, write: Sequence[Value], *, depth: int) ->
             i_STANDBY=Const(0),
             i_SLEEP=Const(0),
             i_POWEROFF=Const(1),  # active low
-            o_DATAOUT=port.data.word_select(block, _SPRAM_BITS),
+            o_DATAOUT=port.data.word_select(block, SPRAM.bits),
         )

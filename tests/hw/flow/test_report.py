@@ -75,12 +75,12 @@ def report(*, verified: bool = True, name: str = "resnet8") -> dict:
         clock="clk",
         resources={"lc": 3300, "dsp": 8, "ebr": 28, "spram": 4},
         critical_path=(
-            PathStep(kind="clk-to-q", delay=1.39, cell="a", net="", cell_pattern=ICE40),
-            PathStep(kind="routing", delay=0.0, cell="b", net="carry", cell_pattern=ICE40),
-            PathStep(
+            PathStep.of(kind="clk-to-q", delay=1.39, cell="a", net="", cell_pattern=ICE40),
+            PathStep.of(kind="routing", delay=0.0, cell="b", net="carry", cell_pattern=ICE40),
+            PathStep.of(
                 kind="routing", delay=1.0, cell="c", net="core.array.sum<3>[2]", cell_pattern=ICE40
             ),
-            PathStep(
+            PathStep.of(
                 kind="logic",
                 delay=0.76,
                 cell="core.array.sum<3>_SB_LUT4_O_LC",
