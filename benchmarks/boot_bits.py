@@ -24,7 +24,7 @@ from firmware.compile import compile_firmware
 from firmware.ports import open_serial
 from hw.boards import find_board
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES
-from hw.soc.boot import WATCHDOG_BIT
+from hw.soc.boot_registers import WATCHDOG_BIT
 from hw.soc.soc import FAILURE
 from model.common.errors import Parser, UserError, run_cli
 from sim.board import Board, start

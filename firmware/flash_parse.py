@@ -26,7 +26,8 @@ from hw.capability import Capability
 from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
 from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import COPY_DISTANCE, FIRMWARE_BYTES, FIRMWARE_COPIES
-from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
+from hw.soc.stream import CRC_RESIDUE
+from hw.soc.stream_registers import COUNT_BITS
 
 __all__ = [
     "ERASED",

@@ -17,7 +17,8 @@ from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
 from hw.register_map import REGISTER_MAP
 from hw.soc.accelerator import ADDRESS_WIDTH
 from hw.soc.addresses import FLASH_BASE, processor_memory
-from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
+from hw.soc.stream import CRC_RESIDUE
+from hw.soc.stream_registers import COUNT_BITS
 from model.common.errors import Parser, UserError, run_cli
 from model.common.files import check_output, write_or_print
 

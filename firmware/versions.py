@@ -20,7 +20,8 @@ from firmware.messages import FLASH_ANEW, IMAGE_ANEW, RENEW_PROGRAM, explain_boo
 from firmware.protocol import BootError
 from hw.bus.registers import version_text
 from hw.capability import Capability
-from hw.register_map import REGISTER_MAP, capability_words
+from hw.register_map import REGISTER_MAP
+from hw.soc.accelerator_registers import capability_words
 from hw.soc.addresses import FLASH_BASE
 from model.common.errors import UserError
 

@@ -11,7 +11,8 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, Timer
 
-from hw.register_map import ENGINE_MAP, STOP_NEVER
+from hw.register_map import ENGINE_MAP
+from hw.soc.accelerator_registers import STOP_NEVER
 
 __all__ = ["PERIOD_NS", "Bus", "BusError", "run_jobs", "start"]
 

@@ -3,7 +3,19 @@
 import re
 from dataclasses import dataclass, field, replace
 
-__all__ = ["Field", "Register", "RegisterMap", "Window", "version_text"]
+__all__ = [
+    "Field",
+    "Register",
+    "RegisterMap",
+    "Window",
+    "described",
+    "fixed",
+    "given",
+    "pulse",
+    "read_only",
+    "read_write",
+    "version_text",
+]
 
 _ACCESS = ("ro", "rw", "wo")
 
@@ -99,7 +111,7 @@ class Register:
     name : str
         Upper case.
     offset : int
-        Byte offset, a multiple of 4.
+        Byte offset, a multiple of 4; 0 until `at` gives the register its place.
     doc : str
         One line.
     fields : tuple of Field
@@ -107,7 +119,7 @@ class Register:
     """
 
     name: str
-    offset: int
+    offset: int = 0
     doc: str
     fields: tuple[Field, ...]
 
@@ -125,6 +137,10 @@ class Register:
             if one.low < end:
                 raise ValueError(f"Field {self.name}.{one.name} must not overlap the one below")
             end = one.low + one.width
+
+    def at(self, offset: int) -> "Register":
+        """The same register at this byte offset; `ValueError` if it is no multiple of 4."""
+        return replace(self, offset=offset)
 
     @property
     def access(self):
@@ -156,6 +172,36 @@ class Register:
     def pack(self, **values):
         """Word of the given fields, by lower-case name; the others are 0."""
         return sum(self.field(name.upper()).put(value) for name, value in values.items())
+
+
+def described(name: str, doc: str, *fields: Field) -> Register:
+    """A register that has no place yet: its peripheral knows what is in it, the map knows where."""
+    return Register(name=name, doc=doc, fields=fields)
+
+
+def read_only(name: str, low: int, width: int, doc: str) -> Field:
+    """A field that the hardware drives."""
+    return Field(name=name, low=low, width=width, access="ro", doc=doc)
+
+
+def fixed(name: str, low: int, width: int, doc: str) -> Field:
+    """A field whose value is fixed at synthesis."""
+    return Field(name=name, low=low, width=width, access="ro", doc=doc, constant=True)
+
+
+def read_write(name: str, low: int, width: int, doc: str, reset: int = 0) -> Field:
+    """A field that the host writes and reads back."""
+    return Field(name=name, low=low, width=width, access="rw", doc=doc, reset=reset)
+
+
+def pulse(name: str, low: int, doc: str) -> Field:
+    """A bit that is high for one cycle if 1 is written."""
+    return Field(name=name, low=low, width=1, access="wo", doc=doc)
+
+
+def given(name: str, low: int, width: int, doc: str) -> Field:
+    """Data that go with a pulse of the same register."""
+    return Field(name=name, low=low, width=width, access="wo", doc=doc)
 
 
 @dataclass(frozen=True, kw_only=True)

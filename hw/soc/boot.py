@@ -4,17 +4,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["CLEAR_BIT", "SILENCE_BIT", "WATCHDOG_BIT", "Boot"]
+from hw.soc.boot_registers import SILENCE_BIT, WATCHDOG_BIT
+
+__all__ = ["CLEAR_BIT", "Boot"]
 
 CLEAR_BIT = 8
 """A start begins with 2 ** CLEAR_BIT cycles in which all that was under way ends: a word from
 flash, which takes the longest, and whatever the bus or the DMA had been asked for."""
-
-WATCHDOG_BIT = 20
-"""It must have said within 2 ** WATCHDOG_BIT cycles that it is alive: 29 ms at 36 MHz."""
-
-SILENCE_BIT = 25
-"""And then again within 2 ** SILENCE_BIT cycles, each time: 0.93 s at 36 MHz."""
 
 
 class Boot(wiring.Component):

@@ -17,6 +17,7 @@ from hw.soc.boot import Boot
 from hw.soc.fifo import ByteFIFO
 from hw.soc.flash import FlashController
 from hw.soc.processor import Processor
+from hw.soc.soc_registers import BUTTON_COUNT, LED_COUNT
 from hw.soc.stream import CobsDecoder, StreamDMA
 
 __all__ = ["FAILURE", "FIFO_BYTES", "Soc"]
@@ -54,9 +55,9 @@ class Soc(wiring.Component):
         To and from the host; `uart_rx` is asynchronous.
     flash_cs_n, flash_sck, flash_copi, flash_cipo : Out(1), Out(1), Out(1), In(1)
         The SPI flash.
-    leds : Out(7)
+    leds : Out(LED_COUNT)
         1: on. Bit 0 green, 1 red, the others as the board has them.
-    buttons : In(4)
+    buttons : In(BUTTON_COUNT)
         1: pressed; asynchronous.
 
     Raises
@@ -85,8 +86,8 @@ class Soc(wiring.Component):
             "flash_sck": Out(1),
             "flash_copi": Out(1),
             "flash_cipo": In(1),
-            "leds": Out(7),
-            "buttons": In(4),
+            "leds": Out(LED_COUNT),
+            "buttons": In(BUTTON_COUNT),
         })  # fmt: skip
 
     def elaborate(self, platform):

@@ -6,17 +6,14 @@ from amaranth.lib.wiring import In, Out
 
 from hw.bus.wishbone import Signature
 from hw.pipeline import BYTE_CYCLES
+from hw.soc.stream_registers import COUNT_BITS
 
 __all__ = [
-    "COUNT_BITS",
     "CRC_RESIDUE",
     "CobsDecoder",
     "StreamDMA",
     "Token",
 ]
-
-COUNT_BITS = 16
-"""Bits of the DMA's count of words."""
 
 CRC_RESIDUE = 0x2144_DF1C
 """CRC-32 over any bytes followed by their own CRC-32, lowest byte first."""

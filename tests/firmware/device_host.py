@@ -22,7 +22,8 @@ from firmware.layout import (
 )
 from firmware.protocol import LABEL_BYTES, MAX_LEARNED, REPLY
 from hw.boards import BOARDS
-from hw.register_map import REGISTER_MAP, capability_words
+from hw.register_map import REGISTER_MAP
+from hw.soc.accelerator_registers import capability_words
 
 CAPABILITY = BOARDS["icebreaker"].capability
 _FLASH_BYTES = 0x10_0000

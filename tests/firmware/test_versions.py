@@ -26,7 +26,7 @@ from hw.bus.registers import version_text
 from hw.layer_entry import table_words
 from hw.pipeline import AHEAD_CYCLES, BYTE_CYCLES
 from hw.register_map import REGISTER_MAP
-from hw.soc import addresses, boot, stream
+from hw.soc import addresses, boot, boot_registers, stream, stream_registers
 from model.common.errors import UserError
 from model.common.invocation import command
 from model.network import FORMAT_VERSION as NETWORK_VERSION
@@ -416,8 +416,9 @@ def covers():
         "LEARNED_VERSION": (layout.LEARNED_VERSION, [slots, protocol.LABEL_BYTES]),
         "REGISTER_MAP.version": (MAP, [
             registers, windows, table, REGISTER_MAP.constants,
-            constants(addresses), constants(boot),
-            {"AHEAD_CYCLES": AHEAD_CYCLES, "BYTE_CYCLES": BYTE_CYCLES} | constants(stream),
+            constants(addresses), constants(boot) | constants(boot_registers),
+            {"AHEAD_CYCLES": AHEAD_CYCLES, "BYTE_CYCLES": BYTE_CYCLES}
+            | constants(stream) | constants(stream_registers),
         ]),
     }  # fmt: skip
 

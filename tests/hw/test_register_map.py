@@ -1,5 +1,5 @@
 import csv
-import dataclasses
+import importlib
 import io
 import re
 import shutil
@@ -10,20 +10,18 @@ from xml.etree import ElementTree
 
 import pytest
 
-from hw import register_map, regmap
+from hw import register_map, regmap, soc
 from hw.bus.export import FORMATS, constants, to_c, to_csv, to_markdown, to_python, to_svd
+from hw.bus.registers import Register
 from hw.capability import Capability
 from hw.regions import Region
 from hw.register_map import (
     ENGINE_MAP,
     REGISTER_MAP,
     SOC_MAP,
-    capability_from_words,
-    capability_words,
     constant_words,
 )
-from hw.soc.boot import SILENCE_BIT, WATCHDOG_BIT
-from hw.soc.stream import COUNT_BITS
+from hw.soc.accelerator_registers import IDENTITY
 
 PAGE = Path(register_map.__file__).parents[1] / "docs" / "registers.md"
 
@@ -35,7 +33,7 @@ def c_constants(text):
 
 
 def test_identity_and_regions():
-    assert register_map.IDENTITY == 0x4448414D == int.from_bytes(b"DHAM", "big")
+    assert IDENTITY == 0x4448414D == int.from_bytes(b"DHAM", "big")
     assert [(one.name, one.index) for one in REGISTER_MAP.windows] == [
         (one.name, int(one)) for one in Region
     ]
@@ -64,15 +62,22 @@ def test_parts():
 
 def test_the_numbers_in_the_map_are_the_hardwares():
     """Times and widths that the documentation of a field says."""
-    fields = {
-        (one.name, field.name): field for one in REGISTER_MAP.registers for field in one.fields
-    }
-    assert fields["DMA", "WORDS"].width == COUNT_BITS
-    target = fields["DMA_TARGET", "WORD"]
+    target = REGISTER_MAP.register("DMA_TARGET").field("WORD")
     last = REGISTER_MAP.windows[-1]
     assert 4 << target.width == last.base + 3 * last.size  # all eight windows' range
-    assert f"2 ** {WATCHDOG_BIT} cycles" in fields["BOOT", "ALIVE"].doc
-    assert f"every 2 ** {SILENCE_BIT}," in fields["BOOT", "ALIVE"].doc
+    told = REGISTER_MAP.register("BOOT").field("ALIVE").doc
+    assert "within 2 ** 20 cycles of the start and then every 2 ** 25, frames" in told
+    assert "the 4096th cycle" in REGISTER_MAP.register("DMA").field("WAIT").doc
+
+
+def test_every_register_of_a_peripheral_has_a_place():
+    described = {
+        register.name
+        for path in Path(soc.__file__).parent.glob("*_registers.py")
+        for register in vars(importlib.import_module(f"hw.soc.{path.stem}")).values()
+        if isinstance(register, Register)
+    }
+    assert described == {one.name for one in REGISTER_MAP.registers}
 
 
 def test_every_data_field_has_a_pulse():
@@ -123,7 +128,7 @@ def test_csv():
         address, size, kind = memories[f"dham_{one.name.lower()}"]
         assert int(address, 16) == one.base and int(size) == one.size and kind == "io"
     values = {row[1]: int(row[2]) for row in rows if row[0] == "constant"}
-    assert values["dham_identity"] == register_map.IDENTITY
+    assert values["dham_identity"] == IDENTITY
 
 
 def test_svd_structure_and_values():
@@ -184,32 +189,6 @@ def test_page_has_every_name():
         assert line.count("|") in (0, 3, 6, 7)
 
 
-def test_capability_round_trip():
-    capability = Capability(
-        family="generic", lanes=32, weight_words=60000, winner_bits=4,
-        activation_words=4096,
-    )  # fmt: skip
-    words = constant_words(capability=capability, clock_hz=36_000_000)
-    assert set(words) == {one.name for one in REGISTER_MAP.registers if one.constant}
-    assert words["ID"] == 0x4448414D and words["VERSION"] == 0x2_0001 == REGISTER_MAP.version
-    assert words["CLOCK_HZ"] == 36_000_000
-    assert words["ARRAY"] == 0x0101_0020
-    assert capability_from_words(words) == capability
-    board = Capability(weight_words=14336, processor_words=2048)
-    # The processor's words are no network's: a host sees only what is left.
-    assert capability_from_words(capability_words(board), family="ice40") == dataclasses.replace(
-        board, processor_words=0
-    )
-
-
-def test_capability_that_no_engine_has():
-    words = capability_words(Capability())
-    with pytest.raises(ValueError, match=r"^Capability banks must be 1, not 2$"):
-        capability_from_words({**words, "ARRAY": 0x0102_0010})
-    with pytest.raises(ValueError, match=r"^Lanes must be a multiple of 8, not 17$"):
-        capability_from_words({**words, "ARRAY": 0x0101_0011})
-
-
 def test_clock_that_does_not_fit():
     text = r"^Value of field CLOCK_HZ must fit 32 bits, not 4294967296$"
     with pytest.raises(ValueError, match=text):
@@ -235,11 +214,3 @@ def test_command_line_errors(tmp_path):
     assert (
         done.stderr.startswith("error: No such file or directory") and "\n" not in done.stderr[:-1]
     )
-
-
-def test_every_capability_is_told():
-    """A parameter of the engine that has no register would be lost on the way to the host."""
-    told = {field.name.lower() for one in REGISTER_MAP.registers for field in one.fields}
-    untold = {"family", "processor_words"}  # no network depends on them
-    missing = {one.name for one in dataclasses.fields(Capability)} - told - untold
-    assert not missing

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hw.compile.plan import make_plan
-from hw.register_map import ENGINE_MAP, capability_from_words, constant_words
+from hw.register_map import ENGINE_MAP, constant_words
+from hw.soc.accelerator_registers import capability_from_words
 from model.integers import oracle
 from sim.networks import Limits, images_for, random_network
 from sim.run import run_cocotb

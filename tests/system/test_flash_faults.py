@@ -26,7 +26,7 @@ from firmware.link import Link, NoAnswer, Request
 from firmware.protocol import MAX_READ_WORDS, BootError, Command, Counter, Status
 from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES, processor_memory
-from hw.soc.boot import WATCHDOG_BIT
+from hw.soc.boot_registers import WATCHDOG_BIT
 from tests.bitstreams import packed
 from tests.system.helpers import (
     BANNER,

@@ -11,7 +11,8 @@ from firmware.frames import request
 from firmware.link import Link, NoAnswer
 from firmware.ports import SIMULATED_SLOWNESS, open_serial
 from firmware.protocol import Command, Counter
-from hw.register_map import IDENTITY, REGISTER_MAP
+from hw.register_map import REGISTER_MAP
+from hw.soc.accelerator_registers import IDENTITY
 from tests.system.helpers import BAUD, Session, coloured, logits_of
 from tests.system.noise import FAULTS, NoisyPort
 

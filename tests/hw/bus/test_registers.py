@@ -48,6 +48,9 @@ def test_register():
         Register(name="R", offset=8, doc="A register.", fields=(high, low))
     with fails("Offset of register R must be a multiple of 4, not 0x6"):
         Register(name="R", offset=6, doc="A register.", fields=(low,))
+    assert register.at(12) == Register(name="R", offset=12, doc="A register.", fields=(low, high))
+    with fails("Offset of register R must be a multiple of 4, not 0x6"):
+        register.at(6)
     with fails("Register R must have a field"):
         Register(name="R", offset=8, doc="A register.", fields=())
 

@@ -7,7 +7,8 @@ from collections import deque
 import pytest
 from cobs import cobs
 
-from hw.soc.stream import COUNT_BITS, CRC_RESIDUE, CobsDecoder, StreamDMA
+from hw.soc.stream import CRC_RESIDUE, CobsDecoder, StreamDMA
+from hw.soc.stream_registers import COUNT_BITS
 from tests.hw.bus.helpers import memory_subordinate, seeded, send, simulate
 from tests.hw.soc.helpers import tokens
 

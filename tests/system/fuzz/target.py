@@ -7,7 +7,7 @@ from pathlib import Path
 
 from firmware.compile import SOURCES
 from firmware.header import c_header
-from hw.register_map import capability_words
+from hw.soc.accelerator_registers import capability_words
 from tests.firmware.device_host import CAPABILITY, Network
 
 __all__ = ["IMAGE_BYTES", "compile_libfuzzer", "compile_standalone", "write_headers"]
