@@ -24,7 +24,7 @@ from firmware.compile import compile_firmware
 from firmware.ports import open_serial
 from hw.boards import find_board
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES
-from hw.soc.boot_registers import WATCHDOG_BIT
+from hw.soc.boot_registers import FIRST_ALIVE_BIT
 from hw.soc.soc import FAILURE
 from model.common.errors import Parser, UserError, run_cli
 from sim.board import Board, start
@@ -49,7 +49,7 @@ def bits(contents: int, others: int, rng: random.Random) -> list[int]:
 
 def short_watchdog(verilog: str) -> str:
     """The SoC's Verilog with a watchdog of 2 ** 18 cycles: longer than a load takes."""
-    text, count = re.subn(rf"timer\[{WATCHDOG_BIT}\]", f"timer[{_QUICK_BIT}]", verilog)
+    text, count = re.subn(rf"timer\[{FIRST_ALIVE_BIT}\]", f"timer[{_QUICK_BIT}]", verilog)
     if count != 1:
         raise UserError(f"The Verilog must have one watchdog, not {count}")
     return text
@@ -63,7 +63,7 @@ def flash(copy: bytes) -> bytearray:
     return content
 
 
-def run(board: Board, port: Serial, content: bytes, watchdog_bit: int = WATCHDOG_BIT) -> str:
+def run(board: Board, port: Serial, content: bytes, watchdog_bit: int = FIRST_ALIVE_BIT) -> str:
     """Power on with this content, and off: the "first" or "second" copy said its name, or what is
     wrong.
 
@@ -95,7 +95,7 @@ def sweep(copy: bytes, places: list[int], every: int, seed: int, progress) -> Co
     boards = [
         (start(bytes(whole), board=_BOARD, timing="short", seed=seed, edit=short_watchdog),
          _QUICK_BIT),
-        (start(bytes(whole), board=_BOARD, timing="short", seed=seed + 1), WATCHDOG_BIT),
+        (start(bytes(whole), board=_BOARD, timing="short", seed=seed + 1), FIRST_ALIVE_BIT),
     ]  # fmt: skip
     ports = []
     try:

@@ -67,7 +67,7 @@ ARRAY = described(
     "ARRAY",
     "Capability: size of the array.",
     fixed("LANES", 0, 16, "P: output channels at once."),
-    fixed("BANKS", 16, 8, "B: groups, or taps and groups, at once."),
+    fixed("SLOTS", 16, 8, "B: groups, or taps and groups, at once."),
     fixed("CLUSTERS", 24, 8, "C: pixels at once."),
 )
 
@@ -207,7 +207,7 @@ WINDOWS = (
 """The engine's memories, as the bus sees them."""
 
 
-_IMPLIED = {"banks": 1, "clusters": 1, "weight_bits": SLICE_BITS}
+_IMPLIED = {"slots": 1, "clusters": 1, "weight_bits": SLICE_BITS}
 """Capability fields of the registers that are the same in every engine of this version."""
 
 CAPABILITY = (

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.soc.boot_registers import SILENCE_BIT, WATCHDOG_BIT
+from hw.soc.boot_registers import FIRST_ALIVE_BIT, SILENCE_BIT
 
 __all__ = ["CLEAR_BIT", "Boot"]
 
@@ -83,7 +83,7 @@ class Boot(wiring.Component):
             alive.eq(self.alive & ~self.hold),
             restart.eq(self.restart & ~self.hold),
             look.eq(self.timer[SILENCE_BIT] != before),
-            silent.eq(Mux(self.living, look & ~heard & ~self.pause, self.timer[WATCHDOG_BIT])),
+            silent.eq(Mux(self.living, look & ~heard & ~self.pause, self.timer[FIRST_ALIVE_BIT])),
             # Whatever the time is at a restart that a living processor wants, it is no failure.
             self.late.eq(Mux(restart, ~self.living, silent & ~alive)),
             self.load.eq(self.clearing & self.timer[CLEAR_BIT]),

@@ -2,10 +2,10 @@
 
 from hw.bus.registers import described, pulse, read_only
 
-__all__ = ["BOOT", "SILENCE_BIT", "TIMER", "WATCHDOG_BIT"]
+__all__ = ["BOOT", "FIRST_ALIVE_BIT", "SILENCE_BIT", "TIMER"]
 
-WATCHDOG_BIT = 20
-"""The firmware must have said within 2 ** WATCHDOG_BIT cycles that it is alive: 29 ms at 36 MHz."""
+FIRST_ALIVE_BIT = 20
+"""Firmware must have said within 2 ** FIRST_ALIVE_BIT cycles that it is alive: 29 ms at 36 MHz."""
 
 SILENCE_BIT = 25
 """And then again within 2 ** SILENCE_BIT cycles, each time: 0.93 s at 36 MHz."""
@@ -22,7 +22,7 @@ BOOT = described(
     pulse(
         "ALIVE",
         0,
-        f"Write 1: checked firmware runs. To be written within 2 ** {WATCHDOG_BIT} cycles of "
+        f"Write 1: checked firmware runs. To be written within 2 ** {FIRST_ALIVE_BIT} cycles of "
         f"the start and then every 2 ** {SILENCE_BIT}, frames not counted, or the other copy is "
         "started. Until the first time the red light is on.",
     ),

@@ -28,7 +28,7 @@ FIFO_BYTES = 512
 FAILURE = ord("!")
 """What the hardware sends where the processor is not alive in time, before each new start."""
 
-_WATCHDOG_BIT = 27  # of the frame's cycles: a frame that takes as long never ends
+_ENDLESS_BIT = 27  # of the frame's cycles: a frame that takes as long never ends
 
 
 class Soc(wiring.Component):
@@ -113,7 +113,7 @@ class Soc(wiring.Component):
         # A frame begins; and did, a cycle before.
         early, was_early = Signal(), Signal()
         over, was_over, endless = Signal(), Signal(), Signal()
-        m.d.comb += over.eq(host.busy & host.cycles[_WATCHDOG_BIT])
+        m.d.comb += over.eq(host.busy & host.cycles[_ENDLESS_BIT])
         ahead = exact_log2(AHEAD_CYCLES)
         m.d.sync += [
             early.eq(host.busy & ~host.cycles[ahead]),
@@ -121,7 +121,7 @@ class Soc(wiring.Component):
             # From registers, since the ways through watchdog and sequencer are long enough. Frames
             # without an end are no life: the processor would stand still for ever.
             boot.pause.eq(host.busy & ~host.repeat),
-            # No frame takes as long as the watchdog's bit: its layer table is damaged. One pulse:
+            # A frame of 2 ** _ENDLESS_BIT cycles has a damaged layer table. One pulse:
             # the count stands until the next start, and an idle engine must not be aborted.
             was_over.eq(over),
             endless.eq(over & ~was_over),

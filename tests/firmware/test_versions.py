@@ -389,15 +389,23 @@ def constants(module, *without):
         if isinstance(value, type) and issubclass(value, IntEnum):
             found[name] = {one.name: int(one) for one in value}
         elif isinstance(value, int | str | tuple):
-            found[name] = value
+            found[RENAMED.get(name, name)] = value
     return found
+
+
+RENAMED = {"SLOTS": "BANKS", "FIRST_ALIVE_BIT": "WATCHDOG_BIT"}
+"""Names that have changed since their digests were recorded, while what they mean has not."""
 
 
 def covers():
     """What the device's parts must agree on, by the version number that stands for it."""
     slots = {name: value for name, value in constants(layout).items() if "LEARNED" in name}
     registers = [
-        [one.name, one.offset, [[f.name, f.low, f.width, f.access, f.reset] for f in one.fields]]
+        [
+            one.name,
+            one.offset,
+            [[RENAMED.get(f.name, f.name), f.low, f.width, f.access, f.reset] for f in one.fields],
+        ]
         for one in REGISTER_MAP.registers
     ]
     windows = [[one.name, one.base, one.size, one.access] for one in REGISTER_MAP.windows]

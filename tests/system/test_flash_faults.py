@@ -26,7 +26,7 @@ from firmware.link import Link, NoAnswer, Request
 from firmware.protocol import MAX_READ_WORDS, BootError, Command, Counter, Status
 from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES, processor_memory
-from hw.soc.boot_registers import WATCHDOG_BIT
+from hw.soc.boot_registers import FIRST_ALIVE_BIT
 from tests.bitstreams import packed
 from tests.system.helpers import (
     BANNER,
@@ -304,7 +304,8 @@ def silent(board, flash) -> None:
     """Nothing runs: "!" again and again, the red light, and the host tool says what that means."""
     board.board.power_cycle(flash=flash)
     board.port.reset_input_buffer()
-    board.wait(lambda status: status["since_start"] > 2**WATCHDOG_BIT)  # a busy machine takes long
+    # A busy machine takes long.
+    board.wait(lambda status: status["since_start"] > 2**FIRST_ALIVE_BIT)
     with pytest.raises(NoAnswer, match=r"^The firmware on port does not start \(the hardware sends "
                        r"!\): both copies in flash are damaged or of another version"):  # fmt: skip
         Device(impatient(board, slowness=120))

@@ -92,7 +92,7 @@ class System:
     def __init__(self, monkeypatch, *, engine=None, seed=0, flash=None):
         monkeypatch.setattr(soc, "Processor", Processor)
         monkeypatch.setattr(soc, "FIRMWARE_BYTES", 4 * WORDS)
-        monkeypatch.setattr(boot, "WATCHDOG_BIT", LATE.bit_length() - 1)
+        monkeypatch.setattr(boot, "FIRST_ALIVE_BIT", LATE.bit_length() - 1)
         self.engine = engine or FakeEngine()
         self.dut = dut = Soc(
             engine=self.engine, capability=CAPABILITY, clock_hz=4_000_000, baud=1_000_000

@@ -29,7 +29,7 @@ def test_capability_round_trip():
 
 def test_capability_that_no_engine_has():
     words = capability_words(Capability())
-    with pytest.raises(ValueError, match=r"^Capability banks must be 1, not 2$"):
+    with pytest.raises(ValueError, match=r"^Capability slots must be 1, not 2$"):
         capability_from_words({**words, "ARRAY": 0x0102_0010})
     with pytest.raises(ValueError, match=r"^Lanes must be a multiple of 8, not 17$"):
         capability_from_words({**words, "ARRAY": 0x0101_0011})

@@ -22,13 +22,13 @@ HOLD = CLEAR + LOAD
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     monkeypatch.setattr(boot, "CLEAR_BIT", CLEAR.bit_length() - 1)
-    monkeypatch.setattr(boot, "WATCHDOG_BIT", LATE.bit_length() - 1)
+    monkeypatch.setattr(boot, "FIRST_ALIVE_BIT", LATE.bit_length() - 1)
     monkeypatch.setattr(boot, "SILENCE_BIT", SILENCE.bit_length() - 1)
 
 
 def test_the_real_times(monkeypatch):
     monkeypatch.undo()
-    assert (boot.WATCHDOG_BIT, boot.SILENCE_BIT) == (20, 25), "what docs and firmware say"
+    assert (boot.FIRST_ALIVE_BIT, boot.SILENCE_BIT) == (20, 25), "what docs and firmware say"
     # A fetch that reset cut off must be over: the end of one, a rest, and the bus around it.
     assert 1 << boot.CLEAR_BIT > WORD_CYCLES + 20
 
@@ -304,7 +304,7 @@ def test_restart_without_life(copy, together):
 def test_the_timeline_in_the_docs(monkeypatch):
     """The first copy is damaged; the second is right, and its firmware says that it is alive."""
     monkeypatch.setattr(boot, "CLEAR_BIT", 2)
-    monkeypatch.setattr(boot, "WATCHDOG_BIT", 4)
+    monkeypatch.setattr(boot, "FIRST_ALIVE_BIT", 4)
     dut = Boot()
     names = ("timer", "copy", "clearing", "load", "right", "hold", "alive", "living", "late")
     rows = {name: [] for name in names}

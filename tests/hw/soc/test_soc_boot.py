@@ -161,7 +161,7 @@ def test_no_sound_copy(monkeypatch, flash):
 def test_a_watchdog_that_strikes_while_it_loads(monkeypatch):
     """Another load, from its beginning, and nothing is run meanwhile."""
     system = System(monkeypatch)
-    monkeypatch.setattr(boot, "WATCHDOG_BIT", 9)
+    monkeypatch.setattr(boot, "FIRST_ALIVE_BIT", 9)
     assert CLEAR + FIRST_BYTE + BYTE < 1 << 9 < LOADED
 
     async def testbench(ctx):
@@ -301,7 +301,7 @@ def test_a_restart_ends_a_frame(monkeypatch):
 
 def test_a_frame_that_never_ends(monkeypatch):
     """It is aborted, once: the processor goes on, and the next frame starts as ever."""
-    monkeypatch.setattr(soc, "_WATCHDOG_BIT", 9)
+    monkeypatch.setattr(soc, "_ENDLESS_BIT", 9)
     system = System(monkeypatch, engine=Endless(), seed=8)
 
     async def testbench(ctx):
