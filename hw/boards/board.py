@@ -13,7 +13,7 @@ from amaranth.hdl import Elaboratable
 
 from hw.bus.uart import divisor_for
 from hw.capability import Capability
-from hw.families.ice40.pll import solve_pll
+from hw.families import find_family
 from model.common.errors import UserError
 
 __all__ = ["Board", "UsbChip"]
@@ -56,8 +56,8 @@ class Board:
     family, device, package : str
         FPGA family (``"ice40"``), device and package as its vendor writes them.
     budget : dict of str to int
-        Resources of the device: ``lc`` logic cells, ``dsp`` multiplier blocks, ``ebr`` block RAMs,
-        ``spram`` large RAMs.
+        Resources of the device, by the keys of its family's `resources`: for iCE40 ``lc`` logic
+        cells, ``dsp`` multiplier blocks, ``ebr`` block RAMs, ``spram`` large RAMs.
     input_clock_mhz : float
         Clock that the board feeds to the device.
     clock_resource : str
@@ -93,16 +93,15 @@ class Board:
     buttons: tuple[tuple[str, int], ...]
 
     def clock_hz(self, clock_mhz: float) -> int:
-        """A clock in Hz; raises `UserError`, with the nearest one, if the PLL cannot make it."""
+        """A clock in Hz; raises `UserError`, with the nearest one, if the family cannot."""
         if not math.isfinite(clock_mhz) or clock_mhz <= 0:
             raise UserError(f"Clock must be a positive number of MHz, not {clock_mhz:g}")
         clock_hz = round(clock_mhz * 1e6)
         input_hz = round(self.input_clock_mhz * 1e6)
-        if clock_hz != input_hz:
-            try:
-                solve_pll(input_hz=input_hz, output_hz=clock_hz)
-            except ValueError as error:
-                raise UserError(str(error)) from error
+        try:
+            find_family(self.family).clock(input_hz=input_hz, output_hz=clock_hz)
+        except ValueError as error:
+            raise UserError(str(error)) from error
         return clock_hz
 
     def clock_below(self, clock_mhz: float) -> float | None:

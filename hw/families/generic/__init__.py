@@ -4,4 +4,4 @@ from hw.families.family import Family
 
 __all__ = ["FAMILY"]
 
-FAMILY = Family(name="generic", blocks_module="hw.families.generic.blocks")
+FAMILY = Family(name="generic", title="generic", blocks_module="hw.families.generic.blocks")

@@ -1,13 +1,11 @@
 """The family iCE40: the UP5K, whose weights lie in SPRAM and whose multipliers are SB_MAC16."""
 
 from hw.capability import SLICE_BITS, Capability
-from hw.families.family import Family, Flow, MemoryBlock, Resource
+from hw.families.family import Family, Flow, Resource
+from hw.families.ice40.pll import solve_pll
 from hw.layer_entry import ENTRY_WORDS
 
-__all__ = ["FAMILY", "SPRAM"]
-
-SPRAM = MemoryBlock(name="spram", array="mem", bits=16, depth=16384)
-"""SB_SPRAM256KA (TN1314, table 1)."""
+__all__ = ["FAMILY"]
 
 
 def _count_blocks(capability: Capability) -> dict[str, int]:
@@ -36,6 +34,7 @@ def _block_rams(depth: int, width: int) -> int:
 
 FAMILY = Family(
     name="ice40",
+    title="iCE40",
     blocks_module="hw.families.ice40.blocks",
     resources={
         "lc": Resource(short="logic cells", name="logic cells", cell="ICESTORM_LC"),
@@ -44,7 +43,7 @@ FAMILY = Family(
         "spram": Resource(short="SPRAMs", name="large RAMs (SPRAM)", cell="ICESTORM_SPRAM"),
     },
     count_blocks=_count_blocks,
-    weight_block=SPRAM,
+    solve_clock=solve_pll,
     simulated_file="ice40/cells_sim.v",
     simulated_cells=("SB_MAC16", "SB_SPRAM256KA"),
     bitstream_flow=Flow(

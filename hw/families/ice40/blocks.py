@@ -1,16 +1,28 @@
-"""Hard blocks of the iCE40 UP5K that the engine instantiates: multipliers, large memories."""
+"""Hard blocks of the iCE40 UP5K that a design instantiates: multipliers, large memories, PLL."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, Value, signed
-from amaranth.lib import data
+from amaranth.hdl import (
+    Cat,
+    ClockSignal,
+    Const,
+    Elaboratable,
+    Instance,
+    Module,
+    Signal,
+    Value,
+    signed,
+)
+from amaranth.lib import data, io, wiring
+from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.utils import exact_log2
 
 from hw.capability import PRODUCT_BITS
-from hw.families.ice40 import SPRAM
+from hw.families.ice40.pll import PLLSettings
+from hw.weight_blocks import SPRAM
 
-__all__ = ["products", "weight_store"]
+__all__ = ["PLLClock", "clock_domain", "products", "weight_store"]
 
 
 def products(m: Module, operands: Sequence[Value], value: Value) -> list[Value]:
@@ -81,3 +93,55 @@ def weight_store(m: Module, port: Any, write: Sequence[Value], *, depth: int) ->
             i_POWEROFF=Const(1),  # active low
             o_DATAOUT=port.data.word_select(block, SPRAM.bits),
         )
+
+
+class PLLClock(wiring.Component):
+    """Drives the domain `sync`, which its parent defines: the PLL's clock, in reset until it locks.
+
+    Parameters
+    ----------
+    settings : PLLSettings
+        Dividers.
+    resource : str
+        The platform's clock input, on a pin that has a PLL.
+
+    Makes an SB_PLL40_PAD, which takes the pin for itself. nextpnr derives the constraint of `sync`
+    from the pin's frequency and the dividers.
+    """
+
+    def __init__(self, *, settings, resource="clk12"):
+        if not isinstance(settings, PLLSettings):
+            raise TypeError(f"Settings must be PLLSettings, not {settings!r}")
+        self._settings = settings
+        self._resource = resource
+        super().__init__({})
+
+    def elaborate(self, platform):
+        m = Module()
+        pin = platform.request(self._resource, dir="-")
+        if isinstance(pin, io.SingleEndedPort):
+            pin = pin.io
+        clock = Signal()
+        lock = Signal()
+        settings = self._settings
+        m.submodules.pll = Instance(
+            "SB_PLL40_PAD",
+            p_FEEDBACK_PATH="SIMPLE",
+            p_DIVR=settings.divr,
+            p_DIVF=settings.divf,
+            p_DIVQ=settings.divq,
+            p_FILTER_RANGE=settings.filter_range,
+            i_PACKAGEPIN=pin,
+            i_RESETB=1,
+            i_BYPASS=0,
+            o_PLLOUTGLOBAL=clock,
+            o_LOCK=lock,
+        )
+        m.d.comb += ClockSignal("sync").eq(clock)
+        m.submodules.reset = ResetSynchronizer(~lock, domain="sync")
+        return m
+
+
+def clock_domain(settings: PLLSettings, resource: str) -> Elaboratable:
+    """Drives `sync` by a PLL on the platform's clock input of that name."""
+    return PLLClock(settings=settings, resource=resource)

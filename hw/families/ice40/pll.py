@@ -1,12 +1,8 @@
-"""The PLL of iCE40 devices: solver for its dividers, and the clock domain behind it."""
+"""The PLL of iCE40 devices: solver for its dividers. Free of Amaranth."""
 
 from dataclasses import dataclass
 
-from amaranth.hdl import ClockSignal, Instance, Module, Signal
-from amaranth.lib import io, wiring
-from amaranth.lib.cdc import ResetSynchronizer
-
-__all__ = ["PLLClock", "PLLSettings", "reachable_clocks", "solve_pll"]
+__all__ = ["PLLSettings", "reachable_clocks", "solve_pll"]
 
 INPUT_HZ = (10e6, 133e6)
 PHASE_DETECTOR_HZ = (10e6, 133e6)
@@ -37,22 +33,22 @@ class PLLSettings:
     filter_range: int
 
     @property
-    def output_hz(self):
+    def output_hz(self) -> float:
         """Frequency made, exact to the rounding of one division."""
         return self.input_hz * (self.divf + 1) / ((self.divr + 1) << self.divq)
 
 
-def _within(value, limits):
+def _within(value: float, limits: tuple[float, float]) -> bool:
     return limits[0] <= value <= limits[1]
 
 
-def reachable_clocks(*, input_hz):
+def reachable_clocks(*, input_hz: int) -> dict[float, PLLSettings]:
     """Dict of output frequency, Hz, to the `PLLSettings` with the fastest phase detector.
 
     Empty where the input is out of range. Of equal phase detectors the faster oscillator wins:
     both lower the jitter.
     """
-    clocks = {}
+    clocks: dict[float, PLLSettings] = {}
     for divr in _DIVR:
         detector = input_hz / (divr + 1)
         if not (_within(input_hz, INPUT_HZ) and _within(detector, PHASE_DETECTOR_HZ)):
@@ -69,7 +65,7 @@ def reachable_clocks(*, input_hz):
     return clocks
 
 
-def solve_pll(*, input_hz, output_hz):
+def solve_pll(*, input_hz: int, output_hz: int) -> PLLSettings:
     """`PLLSettings` for an output clock, to 1 Hz.
 
     Raises
@@ -93,50 +89,3 @@ def solve_pll(*, input_hz, output_hz):
             f"the nearest is {nearest / 1e6:g} MHz"
         )
     return clocks[nearest]
-
-
-class PLLClock(wiring.Component):
-    """Drives the domain `sync`, which its parent defines: the PLL's clock, in reset until it locks.
-
-    Parameters
-    ----------
-    settings : PLLSettings
-        Dividers.
-    resource : str
-        The platform's clock input, on a pin that has a PLL.
-
-    Makes an SB_PLL40_PAD, which takes the pin for itself. nextpnr derives the constraint of `sync`
-    from the pin's frequency and the dividers.
-    """
-
-    def __init__(self, *, settings, resource="clk12"):
-        if not isinstance(settings, PLLSettings):
-            raise TypeError(f"Settings must be PLLSettings, not {settings!r}")
-        self._settings = settings
-        self._resource = resource
-        super().__init__({})
-
-    def elaborate(self, platform):
-        m = Module()
-        pin = platform.request(self._resource, dir="-")
-        if isinstance(pin, io.SingleEndedPort):
-            pin = pin.io
-        clock = Signal()
-        lock = Signal()
-        settings = self._settings
-        m.submodules.pll = Instance(
-            "SB_PLL40_PAD",
-            p_FEEDBACK_PATH="SIMPLE",
-            p_DIVR=settings.divr,
-            p_DIVF=settings.divf,
-            p_DIVQ=settings.divq,
-            p_FILTER_RANGE=settings.filter_range,
-            i_PACKAGEPIN=pin,
-            i_RESETB=1,
-            i_BYPASS=0,
-            o_PLLOUTGLOBAL=clock,
-            o_LOCK=lock,
-        )
-        m.d.comb += ClockSignal("sync").eq(clock)
-        m.submodules.reset = ResetSynchronizer(~lock, domain="sync")
-        return m

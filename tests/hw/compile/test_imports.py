@@ -18,6 +18,7 @@ sys.meta_path.insert(0, Blocker())
 import hw.compile
 names = [module.name for module in pkgutil.iter_modules(hw.compile.__path__, "hw.compile.")]
 names += ["hw.capability", "hw.layer_entry", "hw.parameter_word", "hw.pipeline", "hw.regions"]
+names += ["hw.families", "hw.weight_blocks"]
 names += ["hw.register_map", "hw.regmap", "firmware.protocol", "firmware.frames", "firmware.layout"]
 for name in names:
     importlib.import_module(name)

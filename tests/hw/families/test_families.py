@@ -4,22 +4,16 @@ import dataclasses
 
 import pytest
 
-from hw import capability
 from hw.boards import BOARDS
 from hw.capability import Capability
 from hw.families import FAMILIES, find_family
 from hw.flow.tools import Toolchain
+from hw.weight_blocks import WEIGHT_BLOCKS
 
 
 def test_names_are_those_of_the_capability():
-    assert set(FAMILIES) == set(capability.FAMILIES)
+    assert set(FAMILIES) == set(WEIGHT_BLOCKS)
     assert all(find_family(name).name == name for name in FAMILIES)
-
-
-@pytest.mark.parametrize("name", sorted(FAMILIES))
-def test_the_weight_memory_is_as_deep_as_its_block(name):
-    block = find_family(name).weight_block
-    assert capability.FAMILIES[name] == (block.depth if block else None)
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=list(BOARDS))
@@ -42,6 +36,21 @@ def test_blocks_of_the_default_engine():
     assert count(board.capability) == {"dsp": 8, "ebr": 12 + 6 + 2 + 2 + 6, "spram": 4}
     wide = dataclasses.replace(board.capability, lanes=32)
     assert count(wide)["dsp"] == 16 and count(wide)["spram"] == 8
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=list(FAMILIES))
+def test_a_clock_that_is_the_boards_own_needs_nothing(family):
+    assert family.clock(input_hz=5_000_000, output_hz=5_000_000) is None
+
+
+def test_clocks():
+    settings = find_family("ice40").clock(input_hz=12_000_000, output_hz=36_000_000)
+    assert settings is not None and settings.output_hz == 36e6
+    with pytest.raises(ValueError, match=r"^Clock of 5 MHz is not reachable from 12 MHz; the near"):
+        find_family("ice40").clock(input_hz=12_000_000, output_hz=5_000_000)
+    text = "^Family generic makes no clock of 36 MHz from 12 MHz: it has no PLL$"
+    with pytest.raises(ValueError, match=text):
+        find_family("generic").clock(input_hz=12_000_000, output_hz=36_000_000)
 
 
 def test_a_family_for_simulation_alone():

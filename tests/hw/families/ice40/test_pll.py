@@ -1,10 +1,8 @@
-# amaranth: UnusedElaboratable=no
-
 import re
 
 import pytest
 
-from hw.families.ice40.pll import PLLClock, PLLSettings, reachable_clocks, solve_pll
+from hw.families.ice40.pll import PLLSettings, reachable_clocks, solve_pll
 
 
 @pytest.mark.parametrize(
@@ -55,8 +53,3 @@ def test_every_solution_is_within_the_data_sheet(input_hz):
 def test_clock_out_of_reach(input_hz, output_hz, text):
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         solve_pll(input_hz=input_hz, output_hz=output_hz)
-
-
-def test_wrong_settings():
-    with pytest.raises(TypeError, match=r"^Settings must be PLLSettings, not 36$"):
-        PLLClock(settings=36)
