@@ -18,8 +18,7 @@ from firmware.link import LinkError, NoAnswer
 from firmware.loader import Evidence, Loader
 from firmware.ports import connect
 from hw.boards import Board, find_board
-from hw.families import find_family
-from hw.flow.build import build
+from hw.flow.build import build, find_tools
 from hw.flow.job import prepare
 from hw.flow.staging import Stages, Staging
 from hw.flow.steps import design_sha256
@@ -233,9 +232,7 @@ def bitstream(
         return (folder / "top.bin").read_bytes()
     with stages("plan", "No bitstream of this version yet: planning one"):
         job = prepare(board, network, None, None, 1, baud)
-    for name in find_family(board.family).flow.tools:
-        tools.find(name)
-    tools.environment()
+    find_tools(board, tools)
     with Staging(folder) as staging:
         build(job, staging, stages, tools, verify)
     return (folder / "top.bin").read_bytes()

@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 from hw.boards import find_board
-from hw.families import find_family
-from hw.flow.build import build
+from hw.flow.build import build, find_tools
 from hw.flow.job import prepare
 from hw.flow.report import print_plan, print_summary
 from hw.flow.staging import Stages, Staging
@@ -51,11 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             print_plan(job.plan_report, console())
         return 0
-    # A tool that is missing is said now, not after minutes of work.
-    for name in find_family(board.family).flow.tools:
-        tools.find(name)
-    if not arguments.skip_verification:
-        tools.environment()
+    find_tools(board, tools, verify=not arguments.skip_verification)
     with Staging(output) as staging:
         verifier = None if arguments.skip_verification else verify
         report = build(job, staging, stages, tools, verifier)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hw.boards import Board
 from hw.families import find_family
 from hw.flow import steps as flow
 from hw.flow.job import Job
@@ -18,11 +19,22 @@ from hw.flow.tools import Toolchain
 from hw.flow.verification import Verification, check
 from model.common.errors import UserError
 
-__all__ = ["Verifier", "build"]
+__all__ = ["Verifier", "build", "find_tools"]
 
 Verifier = Callable[[Job, Path, Toolchain, Callable[[str], None]], Verification]
 """Runs the RTL of a job in a folder, with these tools. The last argument is called with a line of
 text now and then. What was compared is returned, a difference too."""
+
+
+def find_tools(board: Board, tools: Toolchain, *, verify: bool = True) -> None:
+    """Find every tool of a build for this board, those of its verification too if it is verified.
+
+    A tool that is missing is so said now, not after minutes of work: `UserError`.
+    """
+    for name in find_family(board.family).flow.tools:
+        tools.find(name)
+    if verify:
+        tools.environment()
 
 
 def build(

@@ -208,9 +208,18 @@ def test_command_line(name, tmp_path, capsys):
 
 def test_command_line_errors(tmp_path):
     command = [sys.executable, "-m", "hw.regmap", "--format", "md", "--output"]
-    target = tmp_path / "missing" / "file"
-    done = subprocess.run([*command, str(target)], capture_output=True, text=True)
+    folder = tmp_path / "missing"
+    done = subprocess.run([*command, str(folder / "file")], capture_output=True, text=True)
     assert done.returncode == 2
-    assert (
-        done.stderr.startswith("error: No such file or directory") and "\n" not in done.stderr[:-1]
+    assert done.stderr == (
+        f"error: --output {folder / 'file'}: the folder {folder} does not exist\n"
     )
+
+
+def test_the_output_is_checked_before_the_work(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(regmap, "FORMATS", {"md": None})
+    for output, text in ((tmp_path, f"{tmp_path} is a folder"), ("", "needs the name of a file")):
+        with pytest.raises(SystemExit) as stopped:
+            regmap.main(["--format", "md", "--output", str(output)])
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err.startswith(f"error: --output {text}")
