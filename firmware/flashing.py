@@ -18,6 +18,7 @@ from firmware.link import LinkError, NoAnswer
 from firmware.loader import Evidence, Loader
 from firmware.ports import connect
 from hw.boards import Board, find_board
+from hw.families import find_family
 from hw.flow.build import build, find_tools
 from hw.flow.job import prepare
 from hw.flow.staging import Stages, Staging
@@ -54,7 +55,8 @@ def run(options: Namespace) -> int:
         folder.mkdir(parents=True, exist_ok=True)
     output = check_output(options.output or folder / "flash.bin", "--output", keep=network_path)
     how = PictureOptions.of(options)
-    if output.resolve() in [(folder / name).resolve() for name in _OURS]:
+    ours = [_kept(board, folder), *(folder / name for name in _OURS)]
+    if output.resolve() in [path.resolve() for path in ours]:
         raise UserError(f"--output {output} is a file of the build: give another name")
     paths = find_pictures(options.demo, recursive=how.recursive)
     if STANDARD_INPUT in paths:
@@ -97,8 +99,13 @@ def run(options: Namespace) -> int:
     return 0
 
 
-_OURS = ("top.bin", "report.json", "report.html", "flash.log", "flash-read.log")
-"""Files of the output folder that a flash image must not be written over."""
+_OURS = ("report.json", "report.html", "flash.log", "flash-read.log")
+"""Files of the output folder that a flash image must not be written over, beside the bitstream."""
+
+
+def _kept(board: Board, folder: Path) -> Path:
+    """The bitstream in the output folder of a build."""
+    return folder / find_family(board.family).flow.bitstream
 
 
 def find_chip(board: Board, loader: Loader, options: Namespace) -> usb.Chip | None:
@@ -229,20 +236,20 @@ def bitstream(
     """
     baud = board.baud(board.clock_hz(board.default_clock_mhz), baud)
     if _is_current(board, folder, baud):
-        return (folder / "top.bin").read_bytes()
+        return _kept(board, folder).read_bytes()
     with stages("plan", "No bitstream of this version yet: planning one"):
         job = prepare(board, network, None, None, 1, baud)
     find_tools(board, tools)
     with Staging(folder) as staging:
         build(job, staging, stages, tools, verify)
-    return (folder / "top.bin").read_bytes()
+    return _kept(board, folder).read_bytes()
 
 
 def _is_current(board: Board, folder: Path, baud: int) -> bool:
     """Whether the folder holds a build of this very design: of this version, capability, clock and
     rate, whatever numbers may have been left as they were."""
     found = _read_report(folder).get("design_sha256")
-    if found is None or not (folder / "top.bin").is_file():
+    if found is None or not _kept(board, folder).is_file():
         return False
     top = board.make_top(board.capability, board.default_clock_mhz, baud)
     return found == design_sha256(board, top)

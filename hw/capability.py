@@ -38,8 +38,8 @@ class Capability:
     Parameters
     ----------
     family : str
-        ``"ice40"`` instantiates SB_MAC16 and SB_SPRAM256KA, ``"generic"`` infers everything
-        (simulation with memories of any depth).
+        One of `hw.families`, which makes multipliers and weight memory; ``"generic"`` infers
+        everything (simulation with memories of any depth).
     lanes : int
         P, output channels computed at once: 8 times a power of two (whole 32-bit bus words).
     activation_bits, winner_bits : int

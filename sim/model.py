@@ -222,7 +222,8 @@ def simulated_cells(family: Family) -> str:
     for name in family.simulated_cells:
         start = text.index(f"module {name} ")
         found.append(text[start : text.index("endmodule", start)] + "endmodule\n")
-    return "`timescale 1ns / 1ps\n`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + "\n".join(found)
+    defines = "".join(f"`define {name}\n" for name in family.simulated_defines)
+    return f"`timescale 1ns / 1ps\n{defines}" + "\n".join(found)
 
 
 def _compile(runner, files, folder, directory, waves):

@@ -37,10 +37,15 @@ class Flow:
         Names of the tools, as `hw.flow.tools` knows them.
     devices : mapping of str to sequence of str
         Options of place-and-route that choose a device, by the vendor's name of it.
-    constraints : str
-        File of pins and clocks, which Amaranth's platform writes.
-    placed, bitstream : str
-        Files that place-and-route and the packer write.
+    package_name : callable
+        The vendor's name of a package to that of place-and-route.
+    constraints, constraints_option : str
+        File of pins and clocks, which Amaranth's platform writes, and the option of place-and-route
+        before its name.
+    placed, placed_option : str
+        File that place-and-route writes, and the option before its name.
+    bitstream : str
+        File that the packer writes.
     pack_options : tuple of str
         Options of the packer before both files.
     cell_pattern : str
@@ -51,8 +56,11 @@ class Flow:
     place_and_route: str
     pack: str
     devices: Mapping[str, tuple[str, ...]]
+    package_name: Callable[[str], str]
     constraints: str
+    constraints_option: str
     placed: str
+    placed_option: str
     bitstream: str
     pack_options: tuple[str, ...]
     cell_pattern: str
@@ -104,6 +112,8 @@ class Family:
         Makes other clocks of the board's; None: it makes none.
     simulated_file, simulated_cells : str, tuple of str
         Modules of a file in yosys' share folder that a simulation needs.
+    simulated_defines : tuple of str
+        Verilog macros that are defined before these modules.
     bitstream_flow : Flow or None
         None: for simulation alone.
     """
@@ -116,6 +126,7 @@ class Family:
     solve_clock: ClockSolver | None = None
     simulated_file: str = ""
     simulated_cells: tuple[str, ...] = ()
+    simulated_defines: tuple[str, ...] = ()
     bitstream_flow: Flow | None = None
 
     @property

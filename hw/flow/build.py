@@ -72,7 +72,7 @@ def build(
         stage.result = f"{layout.fmax_mhz:.2f} MHz"
     if not layout.met:
         raise UserError(_clock_not_met(job, layout, work))
-    with stages("bitstream", "Packing the bitstream (icepack)"):
+    with stages("bitstream", f"Packing the bitstream ({find_family(job.board.family).flow.pack})"):
         flow.pack(tools, job.board, work)
     with stages("report", "Writing the reports"):
         versions = {name: tools.version(name) for name in find_family(job.board.family).flow.tools}

@@ -13,7 +13,7 @@ from rich.console import Console
 from hw.boards import Board
 from hw.capability import Capability
 from hw.compile.plan import Plan
-from hw.families import FAMILIES, find_family
+from hw.families import find_family
 from hw.flow.steps import PlacedDesign
 from hw.flow.verification import Verification
 from hw.register_map import REGISTER_MAP
@@ -22,21 +22,21 @@ from model.network import Network
 
 __all__ = [
     "REPORT_VERSION",
-    "RESOURCES",
     "make_plan_report",
     "make_report",
     "print_plan",
     "print_summary",
+    "resource_names",
 ]
 
 # Raised when a key changes its meaning or goes away; new keys do not raise it.
 REPORT_VERSION = 1
-RESOURCES = {
-    key: resource.short
-    for family in FAMILIES.values()
-    for key, resource in family.resources.items()
-}
-"""What tables call the keys of a report's budgets, of every family."""
+
+
+def resource_names(report: Mapping[str, Any]) -> dict[str, str]:
+    """What tables call the resources of a report's budget, by their keys."""
+    resources = find_family(report["capability"]["family"]).resources
+    return {key: one.short for key, one in resources.items() if key in report["budget"]}
 
 
 def make_plan_report(
@@ -177,7 +177,8 @@ def print_plan(report: Mapping[str, Any], console: Console) -> None:
     )
     table.show(console)
     memory = Table("Resource", "Used", "Available", "Share", title="Budget")
-    blocks = {RESOURCES[name]: entry for name, entry in report["blocks"].items()}
+    names = resource_names(report)
+    blocks = {names[name]: entry for name, entry in report["blocks"].items()}
     for name, entry in (report["memory"] | blocks).items():
         share = entry["used"] / entry["available"]
         memory.add(name, f"{entry['used']:,}", f"{entry['available']:,}", f"{share:.1%}")
@@ -200,8 +201,7 @@ def summary_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The report's main figures as (name, text), for the terminal and the page."""
     used = ", ".join(
         f"{report['resources'][key]:,} of {report['budget'][key]:,} {name}"
-        for key, name in RESOURCES.items()
-        if key in report["budget"]
+        for key, name in resource_names(report).items()
     )
     return [
         ("Network", report["network"]["name"]),

@@ -8,7 +8,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from hw.flow.report import RESOURCES, summary_lines
+from hw.flow.report import resource_names, summary_lines
 
 __all__ = ["render_html"]
 
@@ -45,8 +45,7 @@ def render_html(report: Mapping[str, Any]) -> str:
     ]
     resources = [
         (name, report["resources"][key], report["budget"][key])
-        for key, name in RESOURCES.items()
-        if key in report["budget"]
+        for key, name in resource_names(report).items()
     ]
     return f"""<!doctype html>
 <html lang="en">

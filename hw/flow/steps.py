@@ -177,9 +177,9 @@ def place_and_route(
     family = find_family(board.family)
     flow = family.flow
     arguments = [
-        *(*flow.devices[board.device], "--package", board.package.lower()),
-        *("--json", "top.json", f"--{Path(flow.constraints).suffix[1:]}", flow.constraints),
-        *(f"--{Path(flow.placed).suffix[1:]}", flow.placed, "--report", "timing.json"),
+        *(*flow.devices[board.device], "--package", flow.package_name(board.package)),
+        *("--json", "top.json", flow.constraints_option, flow.constraints),
+        *(flow.placed_option, flow.placed, "--report", "timing.json"),
         *("--seed", str(seed), "--freq", f"{clock_mhz:g}", "--timing-allow-fail"),
     ]
     try:

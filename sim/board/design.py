@@ -72,13 +72,12 @@ def verilog(board: Board, clock_hz: int, directory: Path, tools: Toolchain) -> d
     written = write_verilog(text, _SOC, directory, tools)
     files = {path.name: path.read_text("utf-8") for path in verilog_files()}
     files["soc.v"] = written.read_text("utf-8")
-    files["cells.v"] = _noisy(
-        simulated_cells(find_family(board.family)),
-        r"reg \[15:0\] mem \[0:16383\];",
-        "mem",
-        16384,
-        16,
-    )
+    family = find_family(board.family)
+    if cells := simulated_cells(family):
+        if (block := family.weight_block) is not None:
+            declared = rf"reg \[{block.bits - 1}:0\] {block.array} \[0:{block.depth - 1}\];"
+            cells = _noisy(cells, declared, block.array, block.depth, block.bits)
+        files["cells.v"] = cells
     files["board.v"] = _wrapper(ports)
     # 32 registers of 32 bits, two at a time: no CSRs.
     files["serv_rf_ram.v"] = _noisy(

@@ -146,7 +146,7 @@ FIGURES = {
     "budget": {"lc": 5280, "dsp": 8, "ebr": 30, "spram": 4},
     "resources": {"lc": 5100, "dsp": 7, "ebr": 29, "spram": 4},
     "cycles_predicted": 123_456, "cycles_rtl": 123_456, "inferences_per_second": 291.6,
-    "array_utilisation": 0.5, "fmax_mhz": 37.5, "verified": 4,
+    "array_utilisation": 0.5, "fmax_mhz": 37.5, "verified": 4, "capability": {"family": "ice40"},
 }  # fmt: skip
 
 

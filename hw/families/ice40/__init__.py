@@ -46,13 +46,17 @@ FAMILY = Family(
     solve_clock=solve_pll,
     simulated_file="ice40/cells_sim.v",
     simulated_cells=("SB_MAC16", "SB_SPRAM256KA"),
+    simulated_defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",),
     bitstream_flow=Flow(
         synthesis="synth_ice40 -device u -top top -json top.json",
         place_and_route="nextpnr-ice40",
         pack="icepack",
         devices={"iCE40UP5K": ("--up5k",)},
+        package_name=str.lower,
         constraints="top.pcf",
+        constraints_option="--pcf",
         placed="top.asc",
+        placed_option="--asc",
         bitstream="top.bin",
         # The flash stays awake: the processor's first instruction comes from there.
         pack_options=("-s",),

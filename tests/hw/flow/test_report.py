@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
@@ -11,8 +12,15 @@ from rich.console import Console
 
 from hw.boards import find_board
 from hw.capability import Capability
-from hw.families import find_family
-from hw.flow.report import make_plan_report, make_report, print_plan, print_summary
+from hw.families import FAMILIES, find_family
+from hw.families.family import Resource
+from hw.flow.report import (
+    make_plan_report,
+    make_report,
+    print_plan,
+    print_summary,
+    resource_names,
+)
 from hw.flow.report_html import render_html
 from hw.flow.steps import PathStep, PlacedDesign
 
@@ -238,3 +246,18 @@ def test_bars_are_in_proportion():
     html = render_html(report())
     svg = html[html.index("<svg") : html.index("</svg>")]
     assert re.findall(r'width="([\d.]+)" height="16"', svg) == ["240.0", "480.0"]
+
+
+def test_resources_have_the_names_of_their_family(monkeypatch):
+    """Another family may call the same key otherwise."""
+    made = report()
+    assert resource_names(made) == {
+        "lc": "logic cells", "dsp": "DSPs", "ebr": "EBRs", "spram": "SPRAMs"
+    }  # fmt: skip
+    other = replace(
+        find_family("generic"),
+        name="other",
+        resources={"lc": Resource(short="slices", name="slices", cell="SLICE")},
+    )
+    monkeypatch.setitem(FAMILIES, "other", other)
+    assert resource_names(made | {"capability": {"family": "other"}}) == {"lc": "slices"}
