@@ -41,8 +41,8 @@ class BoardTop(Elaboratable):
         capability,
         clock_hz,
         baud,
-        input_hz=12_000_000,
-        clock_resource="clk12",
+        input_hz,
+        clock_resource,
         leds=(),
         buttons=(),
     ):

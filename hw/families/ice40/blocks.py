@@ -109,7 +109,7 @@ class PLLClock(wiring.Component):
     from the pin's frequency and the dividers.
     """
 
-    def __init__(self, *, settings, resource="clk12"):
+    def __init__(self, *, settings, resource):
         if not isinstance(settings, PLLSettings):
             raise TypeError(f"Settings must be PLLSettings, not {settings!r}")
         self._settings = settings

@@ -28,6 +28,8 @@ def build_top(mhz):
         capability=BOARD.capability,
         clock_hz=round(mhz * 1e6),
         baud=1_000_000,
+        input_hz=round(BOARD.input_clock_mhz * 1e6),
+        clock_resource=BOARD.clock_resource,
         leds=BOARD.leds,
         buttons=BOARD.buttons,
     )
