@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
 from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import COPY_DISTANCE, FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.stream import COUNT_BITS, CRC_RESIDUE
+
+if TYPE_CHECKING:
+    from hw.compile.plan import Plan
 
 __all__ = [
     "ERASED",
@@ -92,6 +96,8 @@ class FlashImage:
         uint8 [N, H, W, C].
     why_not : str
         Why the network cannot learn on the device; empty where it can, and in what `parse` reads.
+    plan : Plan or None
+        The network's, with its own classes; None in what `parse` reads.
     """
 
     bytes: bytes
@@ -105,6 +111,7 @@ class FlashImage:
     golden_logits: np.ndarray
     demo_images: np.ndarray
     why_not: str = ""
+    plan: "Plan | None" = field(default=None, compare=False, repr=False)
 
 
 def parse(data: bytes, capability: Capability | None = None) -> FlashImage:
