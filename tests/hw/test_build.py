@@ -23,7 +23,8 @@ from hw.flow.tools import Toolchain
 from hw.soc import boot
 from model.common.errors import UserError
 from model.network import save
-from sim.conformance import ConformanceResult, Coverage
+from sim.conformance import ConformanceResult
+from sim.coverage import Coverage
 from sim.networks import random_network
 
 CYCLES = 1234
