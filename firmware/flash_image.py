@@ -36,7 +36,8 @@ from firmware.layout import (
 from firmware.protocol import LABEL_BYTES
 from firmware.versions import capability_crc
 from hw.capability import Capability
-from hw.compile.heads import DevicePlan, make_device_plan
+from hw.compile.heads import DevicePlan, Head, make_device_plan
+from hw.compile.plan import Plan
 from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.stream import CRC_RESIDUE
@@ -69,6 +70,7 @@ def make_flash_image(
     network: Network,
     capability: Capability,
     demo: Sequence[bytes],
+    own: Plan | None = None,
 ) -> FlashImage:
     """Pack a flash image. The same input gives the same bytes.
 
@@ -85,13 +87,15 @@ def make_flash_image(
         Of the bitstream.
     demo : sequence of bytes
         Pictures for the stand-alone mode: height x width x channels bytes each.
+    own : Plan or None
+        The network's plan for this capability, where a build made it already.
 
     Raises
     ------
     UserError
         Something does not fit, or is missing.
     ValueError
-        The network was never saved.
+        The network was never saved, or `own` is another's.
     """
     if network.sha256 is None:
         raise ValueError("The network must come from its file, whose SHA-256 names it")
@@ -102,8 +106,7 @@ def make_flash_image(
         )
     _check_programs(bitstream, copy)
     _check_demo(network, demo)
-    # Other plans than a build's: one for each head, in one memory.
-    plan = make_device_plan(network, capability)
+    plan = make_device_plan(network, capability, own)
     golden = network.golden
     sections = _sections(plan, golden, demo)
     data = bytearray([ERASED]) * SECTIONS
@@ -121,7 +124,9 @@ def make_flash_image(
         data += content + bytes([ERASED]) * (-len(content) % SECTOR_BYTES)
     counts = {"golden": min(GOLDEN_VECTORS, len(golden.images)), "demo": len(demo)}
     _put(data, DIRECTORY, _directory(plan, network.sha256, counts, entries))
-    return replace(parse(bytes(data), capability), why_not=plan.why_not)
+    return replace(
+        parse(bytes(data), capability), why_not=plan.why_not, plan=plan.plans[Head.CLASSES]
+    )
 
 
 def _check_programs(bitstream, copy):

@@ -2,7 +2,8 @@
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from hw.register_map import REGISTER_MAP
 from hw.soc.addresses import COPY_DISTANCE, FIRMWARE_BYTES, FIRMWARE_COPIES
 from hw.soc.stream import CRC_RESIDUE
 from hw.soc.stream_registers import COUNT_BITS
+
+if TYPE_CHECKING:
+    from hw.compile.plan import Plan
 
 __all__ = [
     "ERASED",
@@ -93,6 +97,8 @@ class FlashImage:
         uint8 [N, H, W, C].
     why_not : str
         Why the network cannot learn on the device; empty where it can, and in what `parse` reads.
+    plan : Plan or None
+        The network's, with its own classes; None in what `parse` reads.
     """
 
     bytes: bytes
@@ -106,6 +112,7 @@ class FlashImage:
     golden_logits: np.ndarray
     demo_images: np.ndarray
     why_not: str = ""
+    plan: "Plan | None" = field(default=None, compare=False, repr=False)
 
 
 def parse(data: bytes, capability: Capability | None = None) -> FlashImage:

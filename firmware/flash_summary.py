@@ -4,18 +4,24 @@ from argparse import Namespace
 from typing import Any
 
 from hw.boards import Board, find_board
-from hw.flow.job import prepare
-from hw.flow.report import print_summary, summary_lines
+from hw.compile.plan import Plan
+from hw.flow.report import make_plan_report, print_summary, summary_lines
 from model.common.invocation import command
 from model.common.terminal import console, pairs
 
 __all__ = ["tell"]
 
 
-def tell(described: dict[str, Any], report: dict[str, Any], options: Namespace) -> None:
-    """Print what a `flash` made, its build's `report` ({}: none), and what to type next."""
+def tell(
+    described: dict[str, Any], report: dict[str, Any], plan: Plan | None, options: Namespace
+) -> None:
+    """Print what a `flash` made, its build's `report` ({}: none), and what to type next.
+
+    `plan` is that of the network in the flash image; it is needed where there is a report.
+    """
     if "resources" in report:
-        _tell_report(find_board(described["board"]), described["sha256"], report, options)
+        assert plan is not None  # every image that was just made has one
+        _tell_report(find_board(described["board"]), report, plan)
         print(f"Report of the build: {described['report']}")
     print(
         f"Flash image: {described['image']}, {described['bytes']:,} bytes, network "
@@ -46,18 +52,24 @@ def _again(options: Namespace) -> list[str]:
     return [*words, "--images", *map(str, options.demo)] if options.demo else words
 
 
-def _tell_report(board: Board, sha256: str, report: dict[str, Any], options: Namespace) -> None:
+def _tell_report(board: Board, report: dict[str, Any], plan: Plan) -> None:
     """What the board reaches, by the report of its bitstream and the plan of this network."""
     out = console()
-    if report["network"]["sha256"] == sha256:
+    if report["network"]["sha256"] == plan.network.sha256:
         print_summary(report, out)
         return
-    plan = prepare(board, options.network, None, None, 1, options.baud).plan_report
+    of_network = make_plan_report(
+        board=board,
+        network=plan.network,
+        plan=plan,
+        capability=plan.capability,
+        clock_mhz=board.default_clock_mhz,
+    )
     of_build = f" (the build was, with {report['network']['name']})"
     pairs(
         out,
         [
             (name, text + of_build if name == "Verified" else text)
-            for name, text in summary_lines(report | plan | {"cycles_rtl": None})
+            for name, text in summary_lines(report | of_network | {"cycles_rtl": None})
         ],
     )

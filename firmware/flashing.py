@@ -18,6 +18,7 @@ from firmware.link import LinkError, NoAnswer
 from firmware.loader import Evidence, Loader
 from firmware.ports import connect
 from hw.boards import Board, find_board
+from hw.compile.plan import Plan
 from hw.families import find_family
 from hw.flow.build import build, find_tools
 from hw.flow.job import prepare
@@ -70,8 +71,10 @@ def run(options: Namespace) -> int:
         # What is missing, or may be somebody else's board, is said now, not after minutes of work.
         loader.check()
         find_chip(board, loader, options)
-    configuration = bitstream(board, folder, options.network, stages, tools, baud=baud)
-    image = make_image(board, network, configuration, demo, stages)
+    configuration, plan = bitstream(board, folder, options.network, stages, tools, baud=baud)
+    if plan is not None and plan.network.sha256 != network.sha256:
+        plan = None  # the file was changed meanwhile
+    image = make_image(board, network, configuration, demo, stages, plan)
     write(output, image.bytes)
     recent.remember(output, image.bytes, board)
     described: dict[str, Any] = {
@@ -93,7 +96,7 @@ def run(options: Namespace) -> int:
     if options.json:
         print(json.dumps(described, indent=2))
     else:
-        tell(described, _read_report(folder), options)
+        tell(described, _read_report(folder), image.plan, options)
     if loader is not None and not described["flashed"]:
         raise UserError(f"Written, but not proven: {described['proof']['text']}", status=1)
     return 0
@@ -229,20 +232,21 @@ def bitstream(
     tools: Toolchain,
     *,
     baud: int | None = None,
-) -> bytes:
+) -> tuple[bytes, Plan | None]:
     """The board's bitstream: that of the last build if it is of this version, else of a new one.
 
-    `baud` is the rate of its serial line; None: the fastest.
+    Beside it the network's plan, if one was made for a build. `baud` is the rate of its serial
+    line; None: the fastest.
     """
     baud = board.baud(board.clock_hz(board.default_clock_mhz), baud)
     if _is_current(board, folder, baud):
-        return _kept(board, folder).read_bytes()
+        return _kept(board, folder).read_bytes(), None
     with stages("plan", "No bitstream of this version yet: planning one"):
         job = prepare(board, network, None, None, 1, baud)
     find_tools(board, tools)
     with Staging(folder) as staging:
         build(job, staging, stages, tools, verify)
-    return _kept(board, folder).read_bytes()
+    return _kept(board, folder).read_bytes(), job.plan
 
 
 def _is_current(board: Board, folder: Path, baud: int) -> bool:
@@ -270,8 +274,12 @@ def make_image(
     configuration: bytes | None,
     demo: Sequence[bytes],
     stages: Stages,
+    own: Plan | None = None,
 ) -> FlashImage:
-    """The flash image of a network; without `configuration`, the bitstream, for a simulation."""
+    """The flash image of a network; without `configuration`, the bitstream, for a simulation.
+
+    `own` is the network's plan, where it is made already.
+    """
     with (
         stages("firmware", "Compiling the firmware") as stage,
         tempfile.TemporaryDirectory() as directory,
@@ -285,6 +293,7 @@ def make_image(
             network=network,
             capability=board.capability,
             demo=demo or drawings(network),
+            own=own,
         )
 
 

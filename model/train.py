@@ -33,6 +33,7 @@ from model.network import save
 from model.training import checkpoint, origin
 from model.training.export import export, finish
 from model.training.hardware import hardware
+from model.training.loop import Stop, train_epochs
 from model.training.options import command_line, parse, recipe_of, shape_from
 from model.training.trainer import Epoch, Trainer, accuracy, reuse_memory
 
@@ -84,39 +85,53 @@ def write_epoch(trainer: Trainer, base: Path, epoch: Epoch) -> None:
 def run_epochs(trainer: Trainer, base: Path, to: Console, command: str) -> None:
     """Train the epochs that are left, with a checkpoint after each."""
     state = TextColumn("{task.fields[state]}")
-    total, written = trainer.recipe.epochs, len(trainer.history)
+    total = trainer.recipe.epochs
     with progress_bar(state, to=to) as progress:
         task = progress.add_task(
-            "training", total=trainer.total, state="", completed=written * trainer.steps
+            "training",
+            total=trainer.total,
+            state="",
+            completed=len(trainer.history) * trainer.steps,
         )
-        try:
-            while written < total:
-                progress.update(task, description=f"epoch {written + 1}/{total}")
-                epoch = trainer.train_epoch(
-                    lambda loss: progress.update(task, advance=1, state=f"loss {loss:.3f}")
-                )
-                write_epoch(trainer, base, epoch)
-                written += 1
-                progress.say(
-                    f"epoch {epoch.epoch}/{total}: loss {epoch.loss:.3f}, "
-                    f"training {epoch.training:.2f} %, validation {epoch.validation:.2f} %"
-                    f"{', quantised' if epoch.quantised else ''}, {epoch.seconds:.0f} s"
-                )
-        except KeyboardInterrupt as error:
-            word, status = how_stopped(error)
-            kept = (
-                f"the checkpoint after epoch {written} is kept; go on with: {command} --resume"
-                if written
-                else "no epoch was complete"
+
+        def begin(number: int) -> None:
+            progress.update(task, description=f"epoch {number}/{total}")
+
+        def advance(loss: float) -> None:
+            progress.update(task, advance=1, state=f"loss {loss:.3f}")
+
+        def say_epoch(epoch: Epoch) -> None:
+            progress.say(
+                f"epoch {epoch.epoch}/{total}: loss {epoch.loss:.3f}, "
+                f"training {epoch.training:.2f} %, validation {epoch.validation:.2f} %"
+                f"{', quantised' if epoch.quantised else ''}, {epoch.seconds:.0f} s"
             )
-            text = f"{word.capitalize()} in epoch {written + 1}: {kept}"
-            raise UserError(text, status) from None
-        except (UserError, OSError) as error:
-            what = str(error)
-            if isinstance(error, OSError):
-                what = f"{error.strerror or error}: {error.filename or base.parent}"
-            kept = f"; last good checkpoint: {base}.pt, after epoch {written}" if written else ""
-            raise UserError(f"{what}{kept}") from None
+
+        train_epochs(
+            trainer,
+            begin=begin,
+            advance=advance,
+            keep=lambda epoch: write_epoch(trainer, base, epoch),
+            say=say_epoch,
+            stopped=lambda error, kept: what_stopped(error, kept, base, command),
+        )
+
+
+def what_stopped(error: Stop, written: int, base: Path, command: str) -> UserError:
+    """What to tell of a training that ended early, `written` epochs of it being kept."""
+    if isinstance(error, KeyboardInterrupt):
+        word, status = how_stopped(error)
+        kept = (
+            f"the checkpoint after epoch {written} is kept; go on with: {command} --resume"
+            if written
+            else "no epoch was complete"
+        )
+        return UserError(f"{word.capitalize()} in epoch {written + 1}: {kept}", status)
+    what = str(error)
+    if isinstance(error, OSError):
+        what = f"{error.strerror or error}: {error.filename or base.parent}"
+    kept = f"; last good checkpoint: {base}.pt, after epoch {written}" if written else ""
+    return UserError(f"{what}{kept}")
 
 
 def output_folder(folder: Path, name: str) -> Path:

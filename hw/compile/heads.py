@@ -202,13 +202,20 @@ def features_classifier(network: Network) -> Classifier:
     )
 
 
-def make_device_plan(network: Network, capability: Capability) -> DevicePlan:
+def make_device_plan(
+    network: Network, capability: Capability, own: Plan | None = None
+) -> DevicePlan:
     """Compile a network and its heads for a capability.
 
-    A network whose other heads do not fit is planned without them: `DevicePlan.why_not` says why.
-    Raises :class:`PlanError` where the network itself does not fit.
+    `own` is what `make_plan` makes of the two, where it is made already. A network whose other
+    heads do not fit is planned without them: `DevicePlan.why_not` says why.
+    Raises :class:`PlanError` where the network itself does not fit, ``ValueError`` for the plan of
+    another network or capability.
     """
-    own = make_plan(network, capability)
+    if own is None:
+        own = make_plan(network, capability)
+    elif own.capability != capability or not _same(own.network, network):
+        raise ValueError(f"The plan is of {own.network.name!r}, or of another capability")
     source = network.tensors[network.classifier.source]
     why_not, plans = "", {Head.CLASSES: own}
     try:
@@ -242,6 +249,11 @@ def make_device_plan(network: Network, capability: Capability) -> DevicePlan:
         features=0 if why_not else source.channels,
         why_not=why_not,
     )
+
+
+def _same(one: Network, other: Network) -> bool:
+    """Whether two networks are one, or of the same file."""
+    return one is other or (one.sha256 is not None and one.sha256 == other.sha256)
 
 
 def _more_heads(

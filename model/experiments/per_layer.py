@@ -24,6 +24,7 @@ from model.experiments.session import TRAINING, Experiment, Session
 from model.experiments.tables import NOT_RUN, ORIGIN, markdown, origin, over_seeds, percent
 from model.searching.search import search
 from model.training.hardware import hardware
+from model.training.loop import train_epochs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,9 +64,7 @@ def run_search(session: Session, setting: Setting, size: int) -> dict:
         def score(shape: Shape) -> float:
             own = setting.shape(group_sizes=shape.group_sizes)
             trainer = store.trainer(scale.training(setting, own, recipe, 0))
-            for _ in range(recipe.epochs):
-                epoch = trainer.train_epoch(lambda loss: advance(1))
-            return epoch.validation
+            return train_epochs(trainer, advance=lambda loss: advance(1)).validation
 
         try:
             rows = search(

@@ -23,6 +23,7 @@ from model.data.cifar import Images, check_files, read_few_shot, read_test, read
 from model.experiments.runs import Training
 from model.training import checkpoint, origin
 from model.training.hardware import hardware
+from model.training.loop import Stop, train_epochs
 from model.training.origin import UNKNOWN
 from model.training.trainer import Epoch, Trainer, accuracy, reuse_memory
 
@@ -242,33 +243,44 @@ class Store:
         task = progress.add_task(
             name, total=trainer.total, completed=len(trainer.history) * trainer.steps, state=""
         )
-        kept = f"the checkpoint of epoch {{}} is kept: {self.path(training)}"
+
+        def keep(epoch: Epoch) -> None:
+            trainer.save(self.path(training))
+            self._log(training, trainer.history)
+
+        def say(epoch: Epoch) -> None:
+            progress.say(
+                f"{name}: epoch {epoch.epoch}/{epochs}, loss {epoch.loss:.3f}, "
+                f"validation {epoch.validation:.2f} %, {epoch.seconds:.0f} s"
+            )
+
         try:
-            while len(trainer.history) < epochs:
-                number = len(trainer.history) + 1
-                progress.update(task, state=f"epoch {number}/{epochs}")
-                epoch = trainer.train_epoch(lambda loss: progress.advance(task))
-                trainer.save(self.path(training))
-                self._log(training, trainer.history)
-                progress.say(
-                    f"{name}: epoch {number}/{epochs}, loss {epoch.loss:.3f}, "
-                    f"validation {epoch.validation:.2f} %, {epoch.seconds:.0f} s"
-                )
-        except KeyboardInterrupt as error:
+            train_epochs(
+                trainer,
+                begin=lambda number: progress.update(task, state=f"epoch {number}/{epochs}"),
+                advance=lambda loss: progress.advance(task),
+                keep=keep,
+                say=say,
+                stopped=lambda error, kept: self._what_stopped(training, error, kept),
+            )
+        finally:
+            progress.remove_task(task)
+
+    def _what_stopped(self, training: Training, error: Stop, number: int) -> UserError | None:
+        """What to tell of a training that ended early, `number` epochs of it being kept."""
+        name = training.name
+        kept = f"the checkpoint of epoch {number} is kept: {self.path(training)}"
+        if isinstance(error, KeyboardInterrupt):
             word, status = how_stopped(error)
-            number = len(trainer.history)
-            what = kept.format(number) if number else "no epoch of it was complete"
-            raise UserError(
+            what = kept if number else "no epoch of it was complete"
+            return UserError(
                 f"{word.capitalize()} in epoch {number + 1} of {name}: {what}; finished runs are "
                 "recorded; the same command goes on",
                 status,
-            ) from None
-        except UserError as error:
-            number = len(trainer.history)
-            what = f"; {kept.format(number)}" if number else ""
-            raise UserError(f"{name}: {error}{what}", error.status) from None
-        finally:
-            progress.remove_task(task)
+            )
+        if isinstance(error, UserError):
+            return UserError(f"{name}: {error}{f'; {kept}' if number else ''}", error.status)
+        return None
 
     def tested(self, finished: Finished, count: int | None) -> dict:
         """Accuracy on the first `count` test images: {"right", "images", "accuracy"}.

@@ -22,6 +22,7 @@ from model.dham.shapes import NETWORKS, Shape
 from model.measure.multiplications import layer_counts, skeleton, total
 from model.searching.space import Costs, Space
 from model.searching.study import Study
+from model.training.loop import train_epochs
 from model.training.trainer import Recipe, Trainer
 
 __all__ = ["multiplications_of", "plot", "results", "search"]
@@ -143,9 +144,7 @@ def _train(shape, recipe, seed, training, validation, device, advance):
         validation=validation,
         device=torch.device(device),
     )
-    for _ in range(recipe.epochs):
-        epoch = trainer.train_epoch(advance)
-    return epoch.validation
+    return train_epochs(trainer, advance=advance).validation
 
 
 def plot(rows: Sequence[dict], path: Path, *, budget: float, unit: str, title: str) -> None:

@@ -1,6 +1,6 @@
-"""The training loop: schedules, one epoch at a time, losses that stop it, checkpoints.
+"""A network in training: schedules, the steps of an epoch, losses that stop it, checkpoints.
 
-`model.train` is the program around it, `model.training.recipe` has the numbers.
+`model.training.loop` trains epoch by epoch, `model.training.recipe` has the numbers.
 """
 
 from __future__ import annotations
@@ -209,7 +209,7 @@ class Trainer:
             raise KeyboardInterrupt
         return means
 
-    def train_epoch(self, advance: Callable[[float], None] = lambda loss: None) -> Epoch:
+    def train_epoch(self, advance: Callable[[float], object] = lambda loss: None) -> Epoch:
         """Train one more epoch; `advance` is called with the loss of every step.
 
         Raises `UserError` where the loss or a weight is not a number.

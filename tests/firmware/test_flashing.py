@@ -24,6 +24,8 @@ from firmware.flash_image import parse
 from firmware.link import LinkError, NoAnswer
 from firmware.ports import MEND_USB
 from hw.boards import BOARDS
+from hw.compile.heads import Head
+from hw.compile.plan import make_plan
 from hw.flow.job import prepare
 from hw.flow.staging import Stages
 from hw.flow.steps import design_sha256
@@ -177,6 +179,29 @@ def test_summary_of_another_network_on_the_same_build(built, capsys):
     assert out.endswith(again)
 
 
+@pytest.mark.parametrize("there", [True, False], ids=["built", "to be built"])
+def test_each_head_is_planned_once(there, built, monkeypatch):
+    """For build, flash image and summary together."""
+    network = {"name": "built", "top1": 12.34, "test_images": 10_000, "sha256": "ab"}
+    report = json.dumps(REPORT | FIGURES | {"network": network})
+
+    def build(job, staging, stages, tools, verify):
+        staging.write("top.bin", BITSTREAM)
+        staging.write("report.json", report)
+
+    def noted(network, *more):
+        planned.append(network)
+        return make_plan(network, *more)
+
+    (built / "report.json").write_text(report if there else "{}")
+    planned = []
+    monkeypatch.setattr(flashing, "build", build)
+    for module in ("hw.flow.job", "hw.compile.heads"):
+        monkeypatch.setattr(f"{module}.make_plan", noted)
+    tool.main(["flash", "--image-only"])
+    assert len(planned) == len(Head)
+
+
 @pytest.mark.parametrize("name", ["build/icebreaker/flash.log", "build/icebreaker/top.bin",
                                   "build/icebreaker/../icebreaker/report.json"])  # fmt: skip
 def test_output_that_is_another_file_of_the_build(name, built):
@@ -212,7 +237,7 @@ def test_options_of_pictures(built, tmp_path, capsys):
 def test_network_that_cannot_learn_is_said(built, capsys, monkeypatch):
     class Packed:
         bytes, parts, demo_images, network_name, network_sha256 = b"x", (), [], "big", "ab"
-        why_not = "its features do not fit"
+        why_not, plan = "its features do not fit", None
 
     monkeypatch.setattr(flashing, "make_flash_image", lambda **_: Packed)
     tool.main(["flash", "--image-only"])
@@ -558,11 +583,12 @@ def test_bitstream_is_built_if_it_is_of_another_version(change, built, monkeypat
 
     monkeypatch.setattr(flashing, "build", build)
     stages = Stages(Console(quiet=True))
-    found = flashing.bitstream(BOARD, Path("build/icebreaker"), None, stages, Toolchain())
+    found, plan = flashing.bitstream(BOARD, Path("build/icebreaker"), None, stages, Toolchain())
     if change is None:
-        assert found == BITSTREAM and calls == []
+        assert found == BITSTREAM and calls == [] and plan is None
     else:
         assert found == b"new" and calls == [(zoo.DEFAULT, 36.0, 6_000_000, of_build.verify)]
+        assert plan.network.name == zoo.DEFAULT and plan.capability == BOARD.capability
         assert (built / "top.bin").read_bytes() == b"new"
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hw.capability import Capability
-from sim.conformance import limits_of
+from sim.conformance_networks import limits_of
 from sim.model import compile_model
 from sim.verify import verify_all
 from tests.hw.capabilities import draw_fields

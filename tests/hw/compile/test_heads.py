@@ -94,6 +94,26 @@ def test_default_network_fits_the_board(default):
     assert set(plan.images()) == set(own.images())
 
 
+def test_plan_that_is_made_already(default, learner, monkeypatch):
+    """It is not made anew; one of another network or capability is refused."""
+    own, whole = make_plan(default, BOARD), make_device_plan(default, BOARD)
+    with pytest.raises(ValueError, match="The plan is of 'dham8-up5k', or of another capability"):
+        make_device_plan(learner, BOARD, own)
+    with pytest.raises(ValueError, match="or of another capability"):
+        make_device_plan(default, replace(BOARD, logit_words=64), own)
+    made = []
+
+    def noted(network, *more):
+        made.append(network)
+        return make_plan(network, *more)
+
+    monkeypatch.setattr("hw.compile.heads.make_plan", noted)
+    plan = make_device_plan(default, BOARD, own)
+    assert len(made) == 2 and default not in made  # FEATURES and LEARNED
+    for name in ("weights", "parameters", "layers", "heads"):
+        np.testing.assert_array_equal(getattr(plan, name), getattr(whole, name))
+
+
 def test_window(default, monkeypatch):
     plan = make_device_plan(default, BOARD)
     monkeypatch.setattr("hw.compile.heads.AHEAD_CYCLES", 1578)

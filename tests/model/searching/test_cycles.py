@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.common.children import start
 from model.common.errors import UserError
 from model.data.cifar import Images
 from model.dham.shapes import shape_of
@@ -69,6 +70,22 @@ def test_a_network_that_does_not_fit(board):
     assert costs(shape) == math.inf and costs(shape_of("dham8")) == PUBLISHED
     assert list(costs.reasons) == [shape]
     assert costs.reasons[shape].startswith("Activation memory: layer 0 (stem) needs its output")
+
+
+def test_one_process_plans_all_shapes(monkeypatch):
+    started = []
+
+    def noted(command, **options):
+        started.append(command)
+        return start(command, **options)
+
+    monkeypatch.setattr("model.common.repeated.start", noted)
+    one = BoardCycles("icebreaker")
+    assert one(shape_of("dham8")) == PUBLISHED
+    with pytest.raises(DoesNotFit):
+        one(shape_of("dham8", group_sizes=(1,)))
+    assert one(shape_of("dham8", group_sizes=(4,))) == 159_296
+    assert len(started) == 1
 
 
 def test_search_within_a_budget_of_cycles(board, tmp_path):

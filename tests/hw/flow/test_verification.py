@@ -1,0 +1,53 @@
+"""What a build refuses of what was compared, with status 1."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.hw.builds import CYCLES, out
+
+
+def test_failed_verification_is_status_1_and_keeps_the_earlier_build(run, tmp_path, verification):
+    assert run()[0] == 0
+    before = {path: path.read_bytes() for path in out(tmp_path).iterdir() if path.is_file()}
+    verification.mismatch = "frame 2, layer conv1, position (3, 4), channel 5: expected 1, got 2"
+    status, _, stderr = run("--seed", "2")
+    assert status == 1
+    assert f"error: Verification failed: {verification.mismatch}" in stderr
+    after = {path: path.read_bytes() for path in out(tmp_path).iterdir() if path.is_file()}
+    assert after == before
+    verification.mismatch = None
+    assert run()[0] == 0
+    assert not (out(tmp_path) / "failed").exists()
+
+
+@pytest.mark.parametrize(
+    "changes, text",
+    [
+        (
+            {"mismatch": "conformance network 'tall': frame 0"},
+            "conformance network 'tall': frame 0",
+        ),
+        ({"frames": 0}, "Verification failed: the conformance set compared no frame"),
+    ],
+)
+def test_conformance_set_fails(run, tmp_path, verification, changes, text):
+    """The network itself is right: the bitstream is not."""
+    verification.conformance = replace(verification.conformance, **changes)
+    status, _, stderr = run()
+    assert status == 1 and text in stderr and stderr.count("error:") == 1
+    assert not (out(tmp_path) / "report.json").exists()
+
+
+def test_verification_that_compared_nothing_fails(run, verification):
+    verification.frames = 0
+    status, _, stderr = run()
+    assert status == 1
+    assert "it compared no frame" in stderr
+
+
+def test_cycles_must_be_those_of_the_plan(run, verification):
+    verification.cycles = CYCLES + 1
+    status, _, stderr = run()
+    assert status == 1
+    assert "the plan predicts 1,234 cycles a frame, the RTL took 1,235" in stderr
