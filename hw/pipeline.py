@@ -60,7 +60,7 @@ WINDOW_CYCLES = _VISIT_CYCLES + _MOVE_CYCLES + _LOOK_CYCLES
 QUEUE_CYCLES = 1
 """From the visit of a tap to its end of the queue."""
 
-# --- from tap to product: hw.engine.walker, hw.engine.engine --------------------------------------
+# --- from tap to product: hw.engine.walker, hw.engine.fetch ---------------------------------------
 
 WALK_CYCLES = 1
 """From the queue's end to the issue of a tap's first group; each further group takes one more."""
