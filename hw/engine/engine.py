@@ -2,7 +2,6 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import Out, connect
 
 from hw.capability import Capability
@@ -11,11 +10,16 @@ from hw.engine.drain import Drain
 from hw.engine.fetch import Fetch
 from hw.engine.host import HostAccess
 from hw.engine.interface import HostPort
-from hw.engine.memory import ActivationMemory, ImageMemory, ParameterMemory, WeightMemory
+from hw.engine.memory import (
+    ActivationMemory,
+    ImageMemory,
+    LayerMemory,
+    ParameterMemory,
+    WeightMemory,
+)
 from hw.engine.sequencer import Sequencer
 from hw.engine.taps import Queue, TapGenerator, tap_layout
 from hw.engine.walker import RecordWalker
-from hw.layer_entry import ENTRY_WORDS
 
 __all__ = ["Engine"]
 
@@ -53,11 +57,9 @@ class Engine(wiring.Component):
         m.submodules.image = image = ImageMemory(capability)
         m.submodules.weights = weights = WeightMemory(capability)
         m.submodules.parameters = parameters = ParameterMemory(capability)
+        m.submodules.layers = layers = LayerMemory(capability)
         m.submodules.array = array = SparseArray(capability)
         m.submodules.drain = drain = Drain(capability)
-        table_depth = capability.layer_entries * ENTRY_WORDS
-        m.submodules.table = table = Memory(shape=16, depth=table_depth, init=[])
-        table_read, table_write = table.read_port(), table.write_port()
 
         # Control: what the host says, and what the sequencer tells everybody.
         m.d.comb += [
@@ -71,8 +73,8 @@ class Engine(wiring.Component):
             host.cycles.eq(sequencer.cycles),
             host.frames.eq(sequencer.frames),
             host.decision.eq(sequencer.decision),
-            table_read.addr.eq(sequencer.table_addr),
-            sequencer.table_data.eq(table_read.data),
+            layers.addr.eq(sequencer.table_addr),
+            sequencer.table_data.eq(layers.data),
             sequencer.layer_done.eq(drain.done),
             sequencer.layer_decision.eq(drain.decision),
         ]
@@ -114,9 +116,9 @@ class Engine(wiring.Component):
             parameters.write_addr.eq(access.parameters_addr),
             parameters.write_high.eq(access.parameters_high),
             parameters.write_data.eq(host.mem_write_data),
-            table_write.en.eq(access.write_layers),
-            table_write.addr.eq(host.mem_addr),
-            table_write.data.eq(host.mem_write_data),
+            layers.write.eq(access.write_layers),
+            layers.write_addr.eq(host.mem_addr),
+            layers.write_data.eq(host.mem_write_data),
         ]
 
         # From issue to operands.
