@@ -11,7 +11,7 @@ from amaranth.lib import data
 from hw.boards import find_board
 from hw.capability import Capability
 from hw.compile.plan import make_plan
-from hw.engine import drain
+from hw.engine.drain import layouts, sums
 from hw.layer_entry import entry_shapes
 from sim.conformance import FEATURES, conformance_set, coverage, verify_conformance
 from sim.model import compile_model
@@ -111,9 +111,9 @@ FAULTS = {
 
 def compile_faulty(fault, monkeypatch, cache, capability=BOARD):
     if "index_bits" in fault:
-        monkeypatch.setattr(drain, "INDEX_BITS", fault["index_bits"])
+        monkeypatch.setattr(layouts, "INDEX_BITS", fault["index_bits"])
     if fault.get("unsigned_factor"):
-        monkeypatch.setattr(drain, "parameter_layout", _unsigned_factor)
+        monkeypatch.setattr(sums, "parameter_layout", _unsigned_factor)
     model = compile_model(capability, cache=cache, edit=fault.get("edit"))
     monkeypatch.undo()
     return model
