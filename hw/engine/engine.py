@@ -17,8 +17,9 @@ from hw.engine.memory import (
     ParameterMemory,
     WeightMemory,
 )
+from hw.engine.queue import Queue
 from hw.engine.sequencer import Sequencer
-from hw.engine.taps import Queue, TapGenerator, tap_layout
+from hw.engine.taps import TapGenerator, tap_layout
 from hw.engine.walker import RecordWalker
 
 __all__ = ["Engine"]

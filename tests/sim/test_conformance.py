@@ -103,7 +103,7 @@ def without_sign(pattern):
 
 FAULTS = {
     "negative columns": {"edit": without_sign(r"! tap_x\[7:6\]")},
-    "negative lines": {"edit": without_sign(r"! \\\$signal\$\d+ \[7:6\]")},
+    "negative lines": {"edit": without_sign(r"! tap_y\[7:6\]")},
     "classes from 64 on": {"index_bits": 6},
     "sign of the residual factor": {"unsigned_factor": True},
 }
