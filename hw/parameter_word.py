@@ -1,7 +1,7 @@
 """A channel's word of the parameter memory: order, widths and signs of its fields.
 
-The hardware's struct (`hw.engine.drain`) and the words that a host loads (`hw.compile.words`)
-derive from it. Nothing here needs Amaranth.
+The hardware's struct (`hw.engine.drain.layouts`) and the words that a host loads
+(`hw.compile.words`) derive from it. Nothing here needs Amaranth.
 """
 
 from dataclasses import dataclass

@@ -11,6 +11,7 @@ from hw.layer_entry import LAST_WORD
 __all__ = [
     "AHEAD_CYCLES",
     "BYTE_CYCLES",
+    "CHANNEL_SUM_STAGES",
     "DRAIN_LATENCY",
     "FIRST_VISIT_CYCLES",
     "ISSUE_TO_WRITE_CYCLES",
@@ -26,6 +27,7 @@ __all__ = [
     "TURNAROUND_CYCLES",
     "WALK_CYCLES",
     "WINDOW_CYCLES",
+    "WINDOW_SUM_STAGES",
     "WINNER_LATENCY",
 ]
 
@@ -60,7 +62,7 @@ WINDOW_CYCLES = _VISIT_CYCLES + _MOVE_CYCLES + _LOOK_CYCLES
 QUEUE_CYCLES = 1
 """From the visit of a tap to its end of the queue."""
 
-# --- from tap to product: hw.engine.walker, hw.engine.engine --------------------------------------
+# --- from tap to product: hw.engine.walker, hw.engine.fetch ---------------------------------------
 
 WALK_CYCLES = 1
 """From the queue's end to the issue of a tap's first group; each further group takes one more."""
@@ -83,11 +85,17 @@ SUM_CYCLES = 1
 SOON_CYCLES = PRODUCT_CYCLES + SUM_CYCLES - 1
 """From a window's last operands to `soon`, a cycle before the accumulators are copied."""
 
-# --- the drain: hw.engine.drain, hw.engine.winner, hw.engine.requantise ---------------------------
+# --- the drain: hw.engine.drain -------------------------------------------------------------------
 
-SUM_STAGES = 5
-"""Registers of the drain from a lane to its S: the residual's word, the lane's running sum, the
-window's sum, sum and bias, S."""
+WINDOW_SUM_STAGES = 3
+"""Registers from a lane's turn to its window's sum: what the lane showed last, the lane's running
+sum, the window's sum."""
+
+CHANNEL_SUM_STAGES = 2
+"""Registers from a window's sum to S: sum and bias, S."""
+
+SUM_STAGES = WINDOW_SUM_STAGES + CHANNEL_SUM_STAGES
+"""From a lane's turn to its S."""
 
 WINNER_LATENCY = 1
 """From a group's last key to its winner."""

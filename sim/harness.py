@@ -27,7 +27,7 @@ ends (an image is read long after that); ``events.bin`` is the log.
 
 from hw.capability import Capability
 from hw.soc.accelerator import ADDRESS_WIDTH
-from sim.rtl import TOP, Backdoor, Design
+from sim.rtl import TOP, Design
 
 __all__ = ["BEGIN", "FRAME", "ISSUE", "START", "WRITE", "control_file", "harness"]
 
@@ -121,15 +121,15 @@ endmodule
 """
 
 
-def harness(design: Design, memories: list[Backdoor]) -> str:
-    """Verilog of the harness for `design`, with the back doors `memories`."""
+def harness(design: Design) -> str:
+    """Verilog of the harness for `design`, with the back doors of its memories."""
     capability: Capability = design.capability
     loads, images = [], []
-    for number, memory in enumerate(memories):
+    for number, memory in enumerate(design.memories):
         if memory.region == "activations":
             # What an earlier network left must not matter, nor the zeros of a fresh device.
-            loads.append(f"for (i = 0; i < {memory.depth}; i = i + 1)")
-            loads.append(f"  {memory.path}[i] = {{{memory.bits}{{1'b1}}}};")
+            loads.append(f"for (i = 0; i < {memory.array.depth}; i = i + 1)")
+            loads.append(f"  {memory.path}[i] = {{{memory.array.bits}{{1'b1}}}};")
         elif memory.region == "image":
             name = f'$sformatf("%0d.{number}.%0d.hex", job, {{}})'
             loads.append(f"$readmemh({name.format(0)}, {memory.path});")

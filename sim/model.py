@@ -28,7 +28,7 @@ from model.common.errors import UserError, nearest
 from model.common.places import cache_folder
 from sim.cache import forget, keep
 from sim.harness import control_file, harness
-from sim.rtl import TOP, Backdoor, Design, elaborate, find_memories, write_verilog
+from sim.rtl import TOP, Design, check_memories, elaborate, write_verilog
 
 __all__ = [
     "DEFAULT_CLOCK_HZ",
@@ -61,7 +61,6 @@ class Model:
 
     capability: Capability
     design: Design
-    memories: tuple[Backdoor, ...]
     directory: Path
     simulator: str
     waves: bool
@@ -167,12 +166,12 @@ def compile_model(
     design = elaborate(capability, clock_hz=clock_hz)
     with tempfile.TemporaryDirectory(prefix="dham-rtl-") as folder:
         verilog = write_verilog(design.rtlil, TOP, Path(folder), tools).read_text("utf-8")
-    memories = tuple(find_memories(design, verilog))
+    check_memories(design, verilog)
     if edit is not None:
         verilog = edit(verilog)
     files = {
         "device.v": verilog,
-        "harness.v": harness(design, list(memories)),
+        "harness.v": harness(design),
     }
     if simulator == "verilator":
         files["harness.vlt"] = control_file()
@@ -190,7 +189,6 @@ def compile_model(
     return Model(
         capability=capability,
         design=design,
-        memories=memories,
         directory=directory,
         simulator=simulator,
         waves=waves,

@@ -14,21 +14,20 @@ from amaranth.hdl import Fragment
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 
-from hw.capability import SLICE_BITS, Capability
+from hw.capability import Capability
 from hw.engine.engine import Engine
-from hw.families import find_family
+from hw.engine.memory import WordArray
 from hw.flow.steps import NO_COLLISIONS
 from hw.flow.tools import Toolchain
-from hw.layer_entry import ENTRY_WORDS
 from hw.soc.accelerator import Accelerator
 
 __all__ = [
     "TOP",
     "Backdoor",
     "Design",
+    "check_memories",
     "convert",
     "elaborate",
-    "find_memories",
     "ports_of",
     "write_verilog",
 ]
@@ -36,35 +35,34 @@ __all__ = [
 #: Name of the design's module.
 TOP = "device"
 
-_ENGINE = f"{TOP}.engine"
-_KEYWORDS = ("table",)
+#: The engine's parts that are memories with a back door.
+_MEMORIES = ("weights", "parameters", "image", "layers", "activations")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backdoor:
-    """One memory that a simulation loads directly: its path, words, and what it holds.
+    """An array of words that a simulation loads directly, as its memory describes it.
 
-    ``path`` is the Verilog path from the harness. Its words are those of `region`, each ``bits``
-    wide, that lie at ``part`` of each run of ``parts`` pieces of so many bits: ``depth`` of them,
-    from number ``first`` on.
+    ``path`` is its Verilog path from the harness, ``module`` the Verilog module that has it, and
+    ``region`` what a plan calls what it holds.
     """
 
     path: str
+    module: str
     region: str
-    bits: int
-    depth: int
-    part: int = 0
-    parts: int = 1
-    first: int = 0
+    array: WordArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """Elaborated design: RTLIL, and the Verilog path of every signal that a harness watches."""
+    """Elaborated design: RTLIL, the Verilog path of every signal that a harness watches, and the
+    back doors of the engine's memories.
+    """
 
     capability: Capability
     rtlil: str
     signals: dict[str, str]
+    memories: tuple[Backdoor, ...]
 
 
 class _Observed(Engine):
@@ -92,15 +90,28 @@ def elaborate(capability: Capability, *, clock_hz: int) -> Design:
         "decision": engine.host.decision,
     }
     signals = {what: _path(names[signal]) for what, signal in watched.items()}
-    return Design(capability=capability, rtlil=text, signals=signals)
+    memories = tuple(door for name in _MEMORIES for door in _doors(getattr(parts, name), names))
+    return Design(capability=capability, rtlil=text, signals=signals, memories=memories)
+
+
+def _doors(memory, names):
+    """The back doors of a memory. Its module is where one of its own ports is."""
+    *module, _ = names[memory.write]
+    return [
+        Backdoor(
+            path=_path([*module, *array.path]),
+            module=".".join(module),
+            region=memory.region.name.lower(),
+            array=array,
+        )
+        for array in memory.arrays
+    ]
 
 
 def _path(names):
     """A Verilog path; names that Verilog does not take as they are, escaped."""
     plain = re.compile(r"[A-Za-z_]\w*")
-    return ".".join(
-        name if plain.fullmatch(name) and name not in _KEYWORDS else f"\\{name} " for name in names
-    )
+    return ".".join(name if plain.fullmatch(name) else f"\\{name} " for name in names)
 
 
 def ports_of(component: wiring.Component) -> dict:
@@ -129,69 +140,22 @@ def write_verilog(text: str, top: str, directory: Path, tools: Toolchain) -> Pat
     return directory / f"{top}.v"
 
 
-def find_memories(design: Design, verilog: str) -> list[Backdoor]:
-    """The memories in the text of `write_verilog`'s file, as the regions of a plan fill them.
+def check_memories(design: Design, verilog: str) -> None:
+    """Raise `ValueError` if `write_verilog`'s text lacks one of the design's memories.
 
-    Raises `ValueError` where a memory is missing or has another shape than the capability says.
+    A simulator would say so, but not if a memory has another shape than its description.
     """
-    capability = design.capability
-    halves = capability.bus_words_per_weight_word
-    found = []
-    if (block := find_family(capability.family).weight_block) is not None:
-        module, _ = _module(verilog, "weights")
-        parts = capability.lanes * SLICE_BITS // block.bits
-        for part in range(parts):
-            path = _path([*module.split("."), f"{block.name}{part}", block.array])
-            found.append(
-                Backdoor(path=path, region="weights", bits=block.bits, part=part, parts=parts,
-                         depth=block.depth)
-            )  # fmt: skip
-    else:
-        for half in range(halves):
-            found.append(
-                _memory(verilog, "weights", f"half{half}", "weights", 32, capability.weight_depth,
-                        part=half, parts=halves)
-            )  # fmt: skip
-    depth = capability.parameter_words
-    found += [
-        _memory(verilog, "parameters", "low", "parameters", 32, depth, parts=2),
-        _memory(verilog, "parameters", "high", "parameters", 16, depth, part=1, parts=2),
-        *_image(verilog, capability.image_bytes // 4),
-        _memory(verilog, "", "table", "layers", 16, capability.layer_entries * ENTRY_WORDS),
-    ]
-    for bank in range(2):
-        found.append(
-            _memory(verilog, "activations", f"bank{bank}", "activations", capability.word_bits,
-                    capability.bank_words)
-        )  # fmt: skip
-    return found
-
-
-def _module(verilog, component):
-    """Name and text of the module of one of the engine's components ("": of the engine)."""
-    name = ".".join(filter(None, (_ENGINE, component)))
-    # The generator numbers names that would clash with a signal's.
-    found = re.search(
-        rf"^module \\({re.escape(name)}(?:\$\d+)?) .*?^endmodule", verilog, re.MULTILINE | re.DOTALL
-    )
-    if found is None:
-        raise ValueError(f"Verilog must have a module {name}")
-    return found[1], found[0]
-
-
-def _image(verilog, depth):
-    """The image memory, in parts whose depths are powers of two."""
-    split = 1 << depth.bit_length() - 1
-    found = [_memory(verilog, "image", "low", "image", 32, split)]
-    if depth > split:
-        found.append(_memory(verilog, "image", "high", "image", 32, depth - split, first=split))
-    return found
-
-
-def _memory(verilog, component, name, region, bits, depth, **pieces):
-    module, text = _module(verilog, component)
-    expected = rf"^  reg \[{bits - 1}:0\] \\?{name} +\[{depth - 1}:0\];"
-    if not re.search(expected, text, re.MULTILINE):
-        raise ValueError(f"Verilog must have memory {module}.{name} of {depth} x {bits} bits")
-    path = _path([*module.split("."), name])
-    return Backdoor(path=path, region=region, bits=bits, depth=depth, **pieces)
+    for memory in design.memories:
+        array, name = memory.array, re.escape(memory.array.name)
+        found = re.search(
+            rf"^module \\?{re.escape(memory.module)} ?\(.*?^endmodule", verilog, re.M | re.S
+        )
+        if len(array.path) > 1:  # a hard block's, whose model has the shape that it must have
+            declaration = rf"^  \S.*? \\?{name} +\($"
+        else:
+            declaration = rf"^  reg \[{array.bits - 1}:0\] \\?{name} +\[{array.depth - 1}:0\];"
+        if found is None or not re.search(declaration, found[0], re.M):
+            raise ValueError(
+                f"Verilog must have memory {memory.module}.{'.'.join(array.path)} "
+                f"of {array.depth} x {array.bits} bits"
+            )

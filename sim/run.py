@@ -151,24 +151,22 @@ def _watch(directory, progress, stop):
 
 def _write_memories(model, job, directory, number):
     words = job.plan.images()
-    for index, memory in enumerate(model.memories):
+    for index, memory in enumerate(model.design.memories):
         if memory.region == "image":
             for frame, image in enumerate(job.images):
                 flat = image.reshape(-1)
                 flat = np.concatenate([flat, np.zeros(-len(flat) % 4, np.uint8)])
-                part = _part(memory, flat.view("<u4"))
+                part = _rows(memory.array, flat.view("<u4"))
                 _write_hex(directory / f"{number}.{index}.{frame}.hex", part)
         elif memory.region != "activations":
-            pieces = np.asarray(words[memory.region], "<u4")
-            if memory.parts > 1 and memory.region == "weights":
-                pieces = pieces.view(f"<u{memory.bits // 8}")
-            _write_hex(directory / f"{number}.{index}.hex", _part(memory, pieces))
+            rows = _rows(memory.array, np.asarray(words[memory.region], "<u4"))
+            _write_hex(directory / f"{number}.{index}.hex", rows)
 
 
-def _part(memory, pieces):
-    """What of a region's words, cut into pieces, goes into this memory."""
-    part = pieces[memory.part :: memory.parts][memory.first :]
-    return part[: memory.depth]
+def _rows(array, words):
+    """What of a region's words goes into this array, from its first row on."""
+    pieces = words.view(f"<u{array.piece_bits // 8}")
+    return pieces[array.part :: array.parts][array.first :][: array.depth]
 
 
 def _write_hex(path, words):

@@ -4,9 +4,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.capability import Capability
 from hw.engine.layout import layer_layout, loads_layout
 
-__all__ = ["Queue", "TapGenerator", "tap_layout"]
+__all__ = ["TapGenerator", "tap_layout"]
 
 
 def tap_layout(capability):
@@ -26,6 +27,38 @@ def tap_layout(capability):
             "last_window": 1,
         }
     )
+
+
+class _Position:
+    """The generator's registers: where it stands, and what the tap there ends."""
+
+    def __init__(self, capability, layer):
+        size = capability.size_bits
+        # Counters: kernel position, tile, steps of stride that a change of window has taken.
+        self.kernel_y = Signal(size)
+        self.kernel_x = Signal(size)
+        self.tile = Signal(len(layer.tiles))
+        self.strides = Signal(len(layer.stride))
+        # Input coordinates of the window and of the tap: outside the image they are padding.
+        coordinate = signed(size + 2)
+        self.window_y = Signal(coordinate)
+        self.window_x = Signal(coordinate)
+        self.tap_y = Signal(coordinate)
+        self.tap_x = Signal(coordinate)
+        # Record addresses of the window, of its tap, of the shortcut's tap; the weights' address.
+        bits = capability.record_address_bits
+        self.window = Signal(bits)
+        self.tap = Signal(bits)
+        self.shortcut = Signal(bits)
+        self.weights = Signal(capability.weight_address_bits)
+        # What the tap ends. Registered in LOOK, so that no decision hangs on a comparison.
+        self.last_column = Signal()  # of the kernel
+        self.last_row = Signal()
+        self.last_tile = Signal()  # of the pixel
+        self.last_x = Signal()  # of the line
+        self.last_y = Signal()  # of the layer
+        self.inside = Signal()  # the tap counts
+        self.last_inside = Signal()  # no later one of the kernel does
 
 
 class TapGenerator(wiring.Component):
@@ -53,7 +86,7 @@ class TapGenerator(wiring.Component):
         Back-pressure holds the generator.
     """
 
-    def __init__(self, capability):
+    def __init__(self, capability: Capability) -> None:
         self._capability = capability
         super().__init__(
             {
@@ -67,48 +100,11 @@ class TapGenerator(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        capability = self._capability
-        layer = self.layer
-        size = capability.size_bits
-
-        # Counters, and the input coordinates of the window and of the tap.
-        kernel_y, kernel_x = Signal(size), Signal(size)
-        tile = Signal(6)
-        strides = Signal(4)
-        window_y, window_x = Signal(signed(size + 2)), Signal(signed(size + 2))
-        tap_y, tap_x = Signal(signed(size + 2)), Signal(signed(size + 2))
-        # Record addresses: of the window, of its tap, of the shortcut's tap.
-        bits = capability.record_address_bits
-        window, tap, shortcut = (Signal(bits, name=n) for n in ("window", "tap", "shortcut"))
-        weights = Signal(capability.weight_address_bits)
-
-        # What the tap ends. Registered in LOOK, so that no decision hangs on a comparison.
-        last_column, last_row = Signal(), Signal()  # of the kernel
-        last_tile, last_x, last_y = Signal(), Signal(), Signal()  # of the pixel, line, layer
-        inside, last_inside = Signal(), Signal()  # the tap counts; no later one of the kernel does
-
-        # One adder for all record addresses: to the next tap, or (moving) to the next pixel.
+        layer, out = self.layer, self.o_taps
+        at = _Position(self._capability, layer)
         moving = Signal()
-        step = Signal(bits)
-        with m.If(moving):
-            m.d.comb += step.eq(window + Mux(last_x, layer.line_return, layer.kernel_x_step))
-        with m.Else():
-            m.d.comb += step.eq(tap + Mux(last_column, layer.kernel_return, layer.kernel_x_step))
-
-        next_y, next_x = Signal.like(window_y), Signal.like(window_x)
-        with m.If(last_x):
-            m.d.comb += [next_y.eq(window_y + layer.stride + 1), next_x.eq(layer.start_x)]
-        with m.Else():
-            m.d.comb += [next_y.eq(window_y), next_x.eq(window_x + 1)]
-
-        out = self.o_taps
-        m.d.comb += [
-            out.payload.address.eq(tap),
-            out.payload.weights.eq(weights),
-            out.payload.last.eq(last_inside & ~layer.projection),
-            out.payload.last_tile.eq(last_tile),
-            out.payload.last_window.eq(last_tile & last_x & last_y),
-        ]
+        step = self._step(m, at, moving)
+        self._show(m, at)
 
         def leave():
             with m.If(self.clear):
@@ -120,70 +116,35 @@ class TapGenerator(wiring.Component):
                     m.next = "BEGIN"
 
             with m.State("BEGIN"):
-                m.d.sync += [
-                    window_x.eq(layer.start_x),
-                    weights.eq(layer.weights),
-                    Cat(tile, strides, kernel_y, kernel_x).eq(0),
-                    tap.eq(window),
-                    tap_y.eq(window_y),
-                    tap_x.eq(layer.start_x),
-                ]
+                self._begin(m, at)
                 m.next = "LOOK"
                 leave()
 
             with m.State("LOOK"):
-                column, row_ = kernel_x == layer.kernel_width, kernel_y == layer.kernel_height
-                edge_x = tap_x[:size] == layer.input_width
-                edge_y = tap_y[:size] == layer.input_height
-                m.d.sync += [
-                    last_column.eq(column),
-                    last_row.eq(row_),
-                    last_tile.eq(tile == layer.tiles),
-                    last_x.eq(window_x == layer.last_x),
-                    last_y.eq(window_y == layer.last_y),
-                    inside.eq(
-                        (tap_x[size:] == 0)
-                        & (tap_x[:size] <= layer.input_width)
-                        & (tap_y[size:] == 0)
-                        & (tap_y[:size] <= layer.input_height)
-                    ),
-                    last_inside.eq((column | edge_x) & (row_ | edge_y)),
-                ]
+                self._look(m, at)
                 m.next = "TAP"
                 leave()
 
             with m.State("TAP"):
-                m.d.comb += out.valid.eq(inside)
-                with m.If(out.ready | ~inside):
+                m.d.comb += out.valid.eq(at.inside)
+                with m.If(out.ready | ~at.inside):
+                    self._to_next_tap(m, at, step)
                     m.next = "LOOK"
-                    m.d.sync += [
-                        tap.eq(step),
-                        weights.eq(weights + layer.weight_step),
-                        kernel_x.eq(kernel_x + 1),
-                        tap_x.eq(tap_x + 1),
-                    ]
-                    with m.If(last_column):
-                        m.d.sync += [
-                            kernel_x.eq(0),
-                            tap_x.eq(window_x),
-                            kernel_y.eq(kernel_y + 1),
-                            tap_y.eq(tap_y + 1),
-                        ]
-                        with m.If(last_row):
-                            with m.If(layer.projection):
-                                m.next = "PROJECTION"
-                            with m.Else():
-                                m.next = "NEXT"
+                    with m.If(at.last_column & at.last_row):
+                        with m.If(layer.projection):
+                            m.next = "PROJECTION"
+                        with m.Else():
+                            m.next = "NEXT"
                     # Done with the layer: the next one's fields may come before the visits of what
                     # is left of the kernel, all of it outside, would end.
-                    with m.If(inside & out.payload.last & out.payload.last_window):
+                    with m.If(at.inside & out.payload.last & out.payload.last_window):
                         m.next = "IDLE"
                 leave()
 
             with m.State("PROJECTION"):
                 m.d.comb += [
                     out.valid.eq(1),
-                    out.payload.address.eq(shortcut),
+                    out.payload.address.eq(at.shortcut),
                     out.payload.projection.eq(1),
                     out.payload.last.eq(1),
                 ]
@@ -193,89 +154,136 @@ class TapGenerator(wiring.Component):
 
             with m.State("NEXT"):
                 m.d.comb += moving.eq(1)
-                m.d.sync += Cat(kernel_y, kernel_x).eq(0)
-                with m.If(~last_tile):
-                    m.d.sync += [
-                        tile.eq(tile + 1),
-                        weights.eq(weights + layer.tile_step),
-                        tap.eq(window),
-                        tap_y.eq(window_y),
-                        tap_x.eq(window_x),
-                    ]
+                m.d.sync += Cat(at.kernel_y, at.kernel_x).eq(0)
+                with m.If(~at.last_tile):
+                    self._to_next_tile(m, at)
                     m.next = "LOOK"
                 with m.Else():
                     # Next line, or next pixel: one cycle a step of stride.
-                    m.d.sync += [
-                        window.eq(step),
-                        window_y.eq(next_y),
-                        window_x.eq(next_x),
-                        tap.eq(step),
-                        tap_y.eq(next_y),
-                        tap_x.eq(next_x),
-                        strides.eq(strides + 1),
-                    ]
-                    with m.If(last_x | (strides == layer.stride)):
-                        m.d.sync += [
-                            strides.eq(0),
-                            tile.eq(0),
-                            weights.eq(layer.weights),
-                            shortcut.eq(
-                                shortcut
-                                + Mux(last_x, layer.projection_return, layer.projection_x_step)
-                            ),
-                        ]
+                    self._move(m, at, step)
+                    with m.If(at.last_x | (at.strides == layer.stride)):
+                        self._to_next_pixel(m, at)
                         m.next = "LOOK"
-                        with m.If(last_x & last_y):
+                        with m.If(at.last_x & at.last_y):
                             m.next = "IDLE"
                 leave()
 
-        with m.If(self.loads.source):
-            m.d.sync += window.eq(layer.source)
-        with m.If(self.loads.projection_source):
-            m.d.sync += shortcut.eq(layer.projection_source)
-        with m.If(self.loads.start_y):
-            m.d.sync += window_y.eq(layer.start_y)
+        self._take(m, at)
         return m
 
+    def _step(self, m, at, moving):
+        """One adder for all record addresses: to the next tap, or (moving) to the next pixel."""
+        layer = self.layer
+        step = Signal.like(at.tap)
+        x_step = layer.kernel_x_step
+        with m.If(moving):
+            m.d.comb += step.eq(at.window + Mux(at.last_x, layer.line_return, x_step))
+        with m.Else():
+            m.d.comb += step.eq(at.tap + Mux(at.last_column, layer.kernel_return, x_step))
+        return step
 
-class Queue(wiring.Component):
-    """One-entry stream queue: takes an item whenever it is empty or is being emptied.
-
-    An item is seen at the output in the cycle after it enters.
-
-    Parameters
-    ----------
-    shape : ShapeLike
-        Payload.
-
-    Members
-    -------
-    i, o : stream of `shape`
-    clear : In(1)
-        Drop the item.
-    """
-
-    def __init__(self, shape):
-        self._shape = shape
-        super().__init__(
-            {
-                "i": In(stream.Signature(shape)),
-                "o": Out(stream.Signature(shape)),
-                "clear": In(1),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        some = Signal()
-        item = Signal(self._shape)
+    def _show(self, m, at):
+        """The tap that is visited, at the output."""
+        payload = self.o_taps.payload
         m.d.comb += [
-            self.i.ready.eq(~some | self.o.ready),
-            self.o.valid.eq(some),
-            self.o.payload.eq(item),
+            payload.address.eq(at.tap),
+            payload.weights.eq(at.weights),
+            payload.last.eq(at.last_inside & ~self.layer.projection),
+            payload.last_tile.eq(at.last_tile),
+            payload.last_window.eq(at.last_tile & at.last_x & at.last_y),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [item.eq(self.i.payload), some.eq(self.i.valid)]
-        with m.If(self.clear):
-            m.d.sync += some.eq(0)
-        return m
+
+    def _begin(self, m, at):
+        """To the layer's first tap."""
+        layer = self.layer
+        m.d.sync += [
+            at.window_x.eq(layer.start_x),
+            at.weights.eq(layer.weights),
+            Cat(at.tile, at.strides, at.kernel_y, at.kernel_x).eq(0),
+            at.tap.eq(at.window),
+            at.tap_y.eq(at.window_y),
+            at.tap_x.eq(layer.start_x),
+        ]
+
+    def _look(self, m, at):
+        """What the tap ends, and whether it is in the image."""
+        layer, size = self.layer, self._capability.size_bits
+        column, row = at.kernel_x == layer.kernel_width, at.kernel_y == layer.kernel_height
+        edge_x = at.tap_x[:size] == layer.input_width
+        edge_y = at.tap_y[:size] == layer.input_height
+        m.d.sync += [
+            at.last_column.eq(column),
+            at.last_row.eq(row),
+            at.last_tile.eq(at.tile == layer.tiles),
+            at.last_x.eq(at.window_x == layer.last_x),
+            at.last_y.eq(at.window_y == layer.last_y),
+            at.inside.eq(
+                (at.tap_x[size:] == 0)
+                & (at.tap_x[:size] <= layer.input_width)
+                & (at.tap_y[size:] == 0)
+                & (at.tap_y[:size] <= layer.input_height)
+            ),
+            at.last_inside.eq((column | edge_x) & (row | edge_y)),
+        ]
+
+    def _to_next_tap(self, m, at, step):
+        """Along the kernel's row, or to its next one."""
+        m.d.sync += [
+            at.tap.eq(step),
+            at.weights.eq(at.weights + self.layer.weight_step),
+            at.kernel_x.eq(at.kernel_x + 1),
+            at.tap_x.eq(at.tap_x + 1),
+        ]
+        with m.If(at.last_column):
+            m.d.sync += [
+                at.kernel_x.eq(0),
+                at.tap_x.eq(at.window_x),
+                at.kernel_y.eq(at.kernel_y + 1),
+                at.tap_y.eq(at.tap_y + 1),
+            ]
+
+    def _to_next_tile(self, m, at):
+        """To the same window's first tap again, with the weights of other channels."""
+        m.d.sync += [
+            at.tile.eq(at.tile + 1),
+            at.weights.eq(at.weights + self.layer.tile_step),
+            at.tap.eq(at.window),
+            at.tap_y.eq(at.window_y),
+            at.tap_x.eq(at.window_x),
+        ]
+
+    def _move(self, m, at, step):
+        """Window and tap: a column on, or to the next line's first pixel."""
+        layer = self.layer
+        next_y = Mux(at.last_x, at.window_y + layer.stride + 1, at.window_y)
+        next_x = Mux(at.last_x, layer.start_x, at.window_x + 1)
+        m.d.sync += [
+            at.window.eq(step),
+            at.window_y.eq(next_y),
+            at.window_x.eq(next_x),
+            at.tap.eq(step),
+            at.tap_y.eq(next_y),
+            at.tap_x.eq(next_x),
+            at.strides.eq(at.strides + 1),
+        ]
+
+    def _to_next_pixel(self, m, at):
+        """What a whole step of stride changes beside window and tap."""
+        layer = self.layer
+        shortcut_step = Mux(at.last_x, layer.projection_return, layer.projection_x_step)
+        m.d.sync += [
+            at.strides.eq(0),
+            at.tile.eq(0),
+            at.weights.eq(layer.weights),
+            at.shortcut.eq(at.shortcut + shortcut_step),
+        ]
+
+    def _take(self, m, at):
+        """The initial fields, when they are loaded."""
+        layer = self.layer
+        with m.If(self.loads.source):
+            m.d.sync += at.window.eq(layer.source)
+        with m.If(self.loads.projection_source):
+            m.d.sync += at.shortcut.eq(layer.projection_source)
+        with m.If(self.loads.start_y):
+            m.d.sync += at.window_y.eq(layer.start_y)

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from hw.capability import PARAMETER_BITS, Capability
-from hw.engine.drain import parameter_layout
+from hw.engine.drain.layouts import parameter_layout
 from hw.parameter_word import pack_parameters, parameter_fields
 
 CAPABILITIES = [

@@ -8,7 +8,7 @@ from amaranth.lib import data
 
 from hw.boards import find_board
 from hw.capability import Capability
-from hw.engine import drain
+from hw.engine.drain import layouts, sums
 from sim.conformance import verify_conformance
 from sim.conformance_networks import conformance_set
 from sim.model import compile_model
@@ -36,7 +36,7 @@ def without_sign(pattern):
 
 FAULTS = {
     "negative columns": {"edit": without_sign(r"! tap_x\[7:6\]")},
-    "negative lines": {"edit": without_sign(r"! \\\$signal\$\d+ \[7:6\]")},
+    "negative lines": {"edit": without_sign(r"! tap_y\[7:6\]")},
     "classes from 64 on": {"index_bits": 6},
     "sign of the residual factor": {"unsigned_factor": True},
 }
@@ -44,9 +44,9 @@ FAULTS = {
 
 def compile_faulty(fault, monkeypatch, cache, capability=BOARD):
     if "index_bits" in fault:
-        monkeypatch.setattr(drain, "INDEX_BITS", fault["index_bits"])
+        monkeypatch.setattr(layouts, "INDEX_BITS", fault["index_bits"])
     if fault.get("unsigned_factor"):
-        monkeypatch.setattr(drain, "parameter_layout", _unsigned_factor)
+        monkeypatch.setattr(sums, "parameter_layout", _unsigned_factor)
     model = compile_model(capability, cache=cache, edit=fault.get("edit"))
     monkeypatch.undo()
     return model

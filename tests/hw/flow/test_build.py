@@ -87,7 +87,7 @@ def test_interrupt_and_full_disk_leave_nothing(run, tmp_path, monkeypatch, error
     assert all("failed" in path.parts for path in left)
 
 
-# --- the tools, before the work --------------------------------------------------------------------
+# --- the tools, before the work -------------------------------------------------------------------
 
 
 class Tools:

@@ -4,7 +4,7 @@
 import pytest
 from amaranth.hdl import signed, unsigned
 
-from hw.engine.winner import WinnerTakesAll, WinnerTree
+from hw.engine.drain.winner import WinnerTakesAll, WinnerTree
 from hw.pipeline import WINNER_LATENCY
 from tests.hw.bus.helpers import seeded, simulate
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hw.capability import REQUANTISE_INTERVAL, Capability
-from hw.engine.requantise import Requantiser
+from hw.engine.drain.requantise import Requantiser
 from hw.pipeline import REQUANTISE_LATENCY
 from model.integers import oracle
 from tests.hw.bus.helpers import seeded, simulate
