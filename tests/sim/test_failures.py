@@ -37,7 +37,7 @@ def faulty(pattern, replacement):
         faulty(r"(module \\device\.engine\.array[^+]*?assign [^;]*?) \+ ", r"\1 - "),
         # The requantiser's comparison with the maximum turns around.
         faulty(
-            r"(module \\device\.engine\.drain(?:\$\d+)?\.requantiser .*?) > maximum",
+            r"(module \\device\.engine\.drain(?:\$\d+)?\.groups\.requantiser .*?) > maximum",
             r"\1 < maximum",
         ),
     ],
