@@ -63,7 +63,7 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True)
 class SelfTest:
-    """Golden vectors that were equal, how many there are, cycles of a frame."""
+    """Golden vectors that were equal, how many there are, cycles of the slowest frame."""
 
     equal: int
     vectors: int

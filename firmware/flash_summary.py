@@ -70,6 +70,8 @@ def _tell_report(board: Board, report: dict[str, Any], plan: Plan) -> None:
         out,
         [
             (name, text + of_build if name == "Verified" else text)
-            for name, text in summary_lines(report | of_network | {"cycles_rtl": None})
+            for name, text in summary_lines(
+                report | of_network | {"cycles_rtl": None, "inferences_per_second": None}
+            )
         ],
     )

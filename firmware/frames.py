@@ -53,7 +53,7 @@ INFO_FIELDS = (
     "learned",  # classes learned
     "max_learned",
     "flash_id",  # manufacturer << 16 | type << 8 | capacity
-    "frame_cycles",  # of one frame, by the engine's counter, in the last self-test
+    "frame_cycles",  # of the slowest frame of the last self-test, by the engine's counter
     "demo",  # images of the stand-alone mode
     "window",  # CLASSIFY requests that may be under way at once
 )

@@ -55,7 +55,7 @@ class Command(IntEnum):
 
     SELF_TEST = 2
     """Loads the network anew and runs the golden vectors. Reply: u32 vectors that were equal, u32
-    vectors, u32 cycles of a frame."""
+    vectors, u32 cycles of the slowest of their frames."""
 
     CLASSIFY = 3
     """Argument: `CLASSIFY_LEARNED`, `CLASSIFY_MORE`. Data: image, filled to a multiple of 4 bytes.

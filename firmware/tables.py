@@ -83,7 +83,7 @@ def _self_test(answer: Answer, console: Console) -> None:
     say(
         console,
         f"Self-test {verdict}: {answer['network']}, {answer['equal']} of {answer['vectors']} "
-        f"golden vectors equal, {answer['cycles']:,} cycles a frame",
+        f"golden vectors equal, at most {answer['cycles']:,} cycles a frame",
     )
 
 

@@ -17,7 +17,9 @@ __all__ = [
     "ISSUE_TO_WRITE_CYCLES",
     "OVERWRITE_CYCLES",
     "PRODUCT_CYCLES",
+    "QUEUED_WORDS",
     "QUEUE_CYCLES",
+    "QUEUE_TO_ISSUE_CYCLES",
     "REQUANTISE_LATENCY",
     "SHORTCUT_CYCLES",
     "SOON_CYCLES",
@@ -62,17 +64,23 @@ WINDOW_CYCLES = _VISIT_CYCLES + _MOVE_CYCLES + _LOOK_CYCLES
 QUEUE_CYCLES = 1
 """From the visit of a tap to its end of the queue."""
 
-# --- from tap to product: hw.engine.walker, hw.engine.fetch ---------------------------------------
+# --- from tap to product: hw.engine.walker, issuer, operands --------------------------------------
 
 WALK_CYCLES = 1
-"""From the queue's end to the issue of a tap's first group; each further group takes one more."""
+"""From the queue's end to a tap's first word at the memory's output; each further word takes at
+least one more."""
 
-_WORD_CYCLES = 1  # from a record's address to its word
-_VALUE_CYCLES = 1  # from the word to value and winner, which give the weights' address
+OVERWRITE_CYCLES = 1
+"""From the cycle in which a word is taken from memory to that in which it may be overwritten."""
+
+QUEUED_WORDS = 3
+"""Words whose records wait to be issued, the one at work included."""
+
+QUEUE_TO_ISSUE_CYCLES = 1
+"""From the cycle in which a word is taken from memory to the issue of its first record."""
+
+_VALUE_CYCLES = 1  # from the issue of a record to its value and winner, and the weights' address
 _WEIGHT_CYCLES = 1  # from the weights' address to the weights
-
-OVERWRITE_CYCLES = _WORD_CYCLES + 1
-"""From the issue of a record to the cycle after its word has come: it may be overwritten then."""
 
 # --- the array: hw.engine.array -------------------------------------------------------------------
 
@@ -110,7 +118,7 @@ DRAIN_LATENCY = SUM_STAGES + WINNER_LATENCY + REQUANTISE_LATENCY + WINNER_LATENC
 """From `soon` to the cycle in which a one-lane window's last word is written: the winner by S, the
 requantiser and the winner by Q behind the sum."""
 
-ISSUE_TO_WRITE_CYCLES = _WORD_CYCLES + _VALUE_CYCLES + _WEIGHT_CYCLES + SOON_CYCLES + DRAIN_LATENCY
+ISSUE_TO_WRITE_CYCLES = _VALUE_CYCLES + _WEIGHT_CYCLES + SOON_CYCLES + DRAIN_LATENCY
 """From a window's last issue to the write of its last word, if it has one lane."""
 
 # --- the byte stream: hw.soc.stream ---------------------------------------------------------------

@@ -1,10 +1,14 @@
-"""Compares what the RTL did with what a network must do: records, logits, classes, cycles."""
+"""Compares what the RTL did with what a network must do: records, logits, classes, cycles.
+
+A frame's cycles follow from its records (`hw.compile.frames`), which have been found right by then.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hw.compile.frames import FrameCycles, frame_cycles
 from hw.compile.plan import Plan
 from model.integers import oracle
 from model.network import record_digest
@@ -27,13 +31,16 @@ class Expected:
 
 @dataclass(kw_only=True)
 class Comparison:
-    """What was compared, and the first difference (None: all equal)."""
+    """What was compared, and the first difference (None: all equal).
+
+    ``cycles`` are those of each frame; ``layer_cycles`` those of its layers.
+    """
 
     frames: int = 0
     layers: int = 0
     records: int = 0
-    cycles: int = 0
-    layer_cycles: tuple[int, ...] = ()
+    cycles: tuple[int, ...] = ()
+    layer_cycles: tuple[tuple[int, ...], ...] = ()
     mismatch: str | None = None
 
 
@@ -53,7 +60,8 @@ class _Mismatch(Exception):
 
 def _compare(plan, expected, log, found):
     count = len(expected.images)
-    frame_of_write, frame_of_issue = log.frame_of(log.writes), log.frame_of(log.issues)
+    frame_of_write, frame_of_fetch = log.frame_of(log.writes), log.frame_of(log.fetches)
+    values = [[] for layer in plan.layers if layer.kind == "conv"]
     for frame in range(count):
         mine = log.writes[frame_of_write == frame]
         for index, layer in enumerate(plan.layers):
@@ -63,17 +71,20 @@ def _compare(plan, expected, log, found):
                 raise _Mismatch(f"{where}: the RTL never got there")
             words = _words(plan, layer, written, where)
             if layer.kind == "conv":
-                _compare_records(plan, expected, frame, index, words, where, found)
+                values[index].append(
+                    _compare_records(plan, expected, frame, index, words, where, found)
+                )
             else:
                 _compare_logits(plan, expected.logits[frame], words, where)
             found.layers += 1
-        _compare_frame(plan, expected, log, frame, found)
+        _compare_frame(expected, log, frame)
         found.frames += 1
     if not log.finished:
         raise _Mismatch(f"frame {count}: the RTL did not begin another frame")
-    _compare_cycles(plan, log, frame_of_issue, count, found)
+    right = frame_cycles(plan, [np.stack(frames) for frames in values])
+    _compare_cycles(plan, log, frame_of_fetch, right, found)
     if "alone" in log.result:
-        _compare_registers(plan, expected, log.result["alone"])
+        _compare_registers(plan, expected, log.result["alone"], int(right.frames[-1]))
 
 
 def _words(plan, layer, written, where):
@@ -97,7 +108,7 @@ def _compare_records(plan, expected, frame, index, words, where, found):
     value, winner = plan.unpack_records(index, words)
     found.records += value.size
     if record_digest(value, winner) == expected.digests[frame][index]:
-        return
+        return value
     # The digest says that they differ; the oracle says where.
     right = oracle.run(plan.network, expected.images[frame : frame + 1]).records[index]
     different = np.argwhere((value != right.value[0]) | (winner != right.winner[0]))
@@ -128,23 +139,19 @@ def _compare_logits(plan, expected, words, where):
         )
 
 
-def _compare_frame(plan, expected, log, frame, found):
+def _compare_frame(expected, log, frame):
     if frame >= len(log.frames):
         raise _Mismatch(f"frame {frame}: the RTL did not end it")
-    decision, cycles = int(log.frames[frame, 2]), int(log.cycles[frame])
-    right = int(expected.logits[frame].argmax())
+    decision, right = int(log.frames[frame, 2]), int(expected.logits[frame].argmax())
     if decision != right:
         raise _Mismatch(f"frame {frame}: expected class {right}, actual {decision}")
-    if cycles != plan.cycles:
-        raise _Mismatch(f"frame {frame}: expected {plan.cycles} cycles, actual {cycles}")
-    found.cycles = cycles
 
 
-def _compare_registers(plan, expected, alone):
+def _compare_registers(plan, expected, alone, cycles):
     """What the device itself says of a frame that ran alone, on the last image."""
     for name, right in (
         ("STATUS", {"busy": 0, "done": 1, "layer": len(plan.layers) - 1}),
-        ("CYCLES", {"cycles": plan.cycles}),
+        ("CYCLES", {"cycles": cycles}),
         ("CLASS", {"class": int(expected.logits[-1].argmax())}),
     ):
         if alone[name.lower()] != right:
@@ -154,19 +161,31 @@ def _compare_registers(plan, expected, alone):
             )
 
 
-def _compare_cycles(plan, log, frame_of_issue, count, found):
-    """From each layer's first issue to the next one's, in every frame."""
-    issues = log.issues
+def _compare_cycles(plan, log, frame_of_fetch, right: FrameCycles, found):
+    """Of each layer from its first word to the next one's, and of each whole frame."""
+    fetches = log.fetches
+    count = len(right.frames)
     order = [(frame, index) for frame in range(count) for index in range(len(plan.layers))]
-    actual = list(zip(frame_of_issue.tolist(), issues[:, 0].tolist(), strict=True))
+    actual = list(zip(frame_of_fetch.tolist(), fetches[:, 0].tolist(), strict=True))
     if actual != [*order, (count, 0)]:
         raise _Mismatch(f"frames 0 to {count - 1}: layers did not begin in the order of the plan")
-    spent = np.diff(issues[:, 1])
-    for (frame, index), cycles in zip(order, spent.tolist(), strict=True):
-        layer = plan.layers[index]
-        if cycles != layer.cycles:
-            raise _Mismatch(
-                f"frame {frame}, layer {index} ({layer.name}): expected {layer.cycles} cycles "
-                f"from its first issue to the next layer's, actual {cycles}"
-            )
-    found.layer_cycles = tuple(spent[: len(plan.layers)].tolist())
+    spent = np.diff(fetches[:, 1]).reshape(right.layers.shape)
+    for frame, index in np.argwhere(spent != right.layers)[:1]:
+        raise _Mismatch(
+            f"frame {frame}, layer {index} ({plan.layers[index].name}): expected "
+            f"{right.layers[frame, index]} cycles from its first word to the next layer's, "
+            f"actual {spent[frame, index]}"
+        )
+    taken = log.cycles[:count]
+    for frame in np.flatnonzero(taken != right.frames)[:1]:
+        raise _Mismatch(
+            f"frame {frame}: expected {right.frames[frame]} cycles, actual {taken[frame]}"
+        )
+    bound = [layer.cycles for layer in plan.layers]
+    for frame, index in np.argwhere(spent > bound)[:1]:
+        raise _Mismatch(
+            f"frame {frame}, layer {index} ({plan.layers[index].name}): {spent[frame, index]} "
+            f"cycles, more than the plan's bound of {bound[index]}"
+        )
+    found.cycles = tuple(taken.tolist())
+    found.layer_cycles = tuple(tuple(one) for one in spent.tolist())

@@ -2,20 +2,20 @@
 
 Python would be slow at both: it wakes only when a run of frames is over. The device's Wishbone bus
 is led through to the harness's ports. The harness itself never drives the design, but for the back
-door of its memories; it watches the engine's write port, the walker's issues and the frame counter,
+door of its memories; it watches the engine's write port, the walker's words and the frame counter,
 and writes one event of four 32-bit words for each:
 
 ====================  =======  ==========  =================
 word 0                word 1   word 2      word 3
 ====================  =======  ==========  =================
 kind WRITE, layer     cycle    address     data
-kind ISSUE, layer     cycle    0           0
+kind FETCH, layer     cycle    0           0
 kind FRAME, layer     cycle    class       0
 kind BEGIN            cycle    0           0
 kind START            cycle    0           0
 ====================  =======  ==========  =================
 
-Word 0 is kind + 256 x layer + 65536 x job. ISSUE is a layer's first issue, FRAME a frame's end,
+Word 0 is kind + 256 x layer + 65536 x job. FETCH is a layer's first word, FRAME a frame's end,
 BEGIN the start of a job's log: what a frame did that was aborted before is not in it. START is
 the first cycle in which the engine is busy, so that a frame's cycles are those to the FRAME event
 from START, or from the FRAME event before.
@@ -29,9 +29,9 @@ from hw.capability import Capability
 from hw.soc.accelerator import ADDRESS_WIDTH
 from sim.rtl import TOP, Design
 
-__all__ = ["BEGIN", "FRAME", "ISSUE", "START", "WRITE", "control_file", "harness"]
+__all__ = ["BEGIN", "FETCH", "FRAME", "START", "WRITE", "control_file", "harness"]
 
-WRITE, ISSUE, FRAME, BEGIN, START = 1, 2, 3, 4, 5
+WRITE, FETCH, FRAME, BEGIN, START = 1, 2, 3, 4, 5
 
 _PORTS = (
     "clk", "rst", "load", "record", "job", "wanted", "finished", "seen",
@@ -50,7 +50,7 @@ module harness (
   input record,           // rising: log the frames to come, `wanted` of them
   input [15:0] job,
   input [31:0] wanted,
-  output reg finished,    // all wanted frames were seen, and the first issue after them
+  output reg finished,    // all wanted frames were seen, and the first word after them
   output reg [31:0] seen  // frames that have ended
 );
   {top} {top} (
@@ -61,20 +61,20 @@ module harness (
   );
 
   integer events, i;
-  reg logging, loaded, recorded, issued, busy_before;
-  reg [31:0] now, frames_before, issued_frame;
-  reg [7:0] issued_layer;
+  reg logging, loaded, recorded, fetched, busy_before;
+  reg [31:0] now, frames_before, fetched_frame;
+  reg [7:0] fetched_layer;
   initial begin
     events = $fopen("events.bin", "wb");
-    finished = 0; seen = 0; logging = 0; loaded = 0; recorded = 0; issued = 0; busy_before = 0;
-    now = 0; frames_before = 0; issued_frame = 0; issued_layer = 0;
+    finished = 0; seen = 0; logging = 0; loaded = 0; recorded = 0; fetched = 0; busy_before = 0;
+    now = 0; frames_before = 0; fetched_frame = 0; fetched_layer = 0;
   end
 
   wire [7:0] layer = {layer};
   wire [31:0] frames = {frames};
   wire [31:0] address = {{{{(32 - {address_bits}){{1'b0}}}}, {write_addr}}};
   wire [31:0] word = {{{{(32 - {word_bits}){{1'b0}}}}, {write_data}}};
-  wire first = {issue} && !(issued && issued_layer == layer && issued_frame == seen);
+  wire first = {fetch} && !(fetched && fetched_layer == layer && fetched_frame == seen);
 
   always @(posedge clk) begin
     now <= now + 1;
@@ -88,10 +88,10 @@ module harness (
       if ({write})
         $fwrite(events, "%u%u%u%u", {{job, layer, 8'd{WRITE}}}, now, address, word);
       if (first) begin
-        $fwrite(events, "%u%u%u%u", {{job, layer, 8'd{ISSUE}}}, now, 0, 0);
-        issued <= 1;
-        issued_layer <= layer;
-        issued_frame <= seen;
+        $fwrite(events, "%u%u%u%u", {{job, layer, 8'd{FETCH}}}, now, 0, 0);
+        fetched <= 1;
+        fetched_layer <= layer;
+        fetched_frame <= seen;
         if (seen == wanted) begin
           finished <= 1;
           logging <= 0;
@@ -112,7 +112,7 @@ module harness (
     if (record && !recorded) begin
       $fwrite(events, "%u%u%u%u", {{job, 8'd0, 8'd{BEGIN}}}, now, 0, 0);
       seen <= 0;
-      issued <= 0;
+      fetched <= 0;
       finished <= 0;
       logging <= 1;
     end
@@ -141,7 +141,7 @@ def harness(design: Design) -> str:
         top=TOP,
         bus_bits=ADDRESS_WIDTH,
         WRITE=WRITE,
-        ISSUE=ISSUE,
+        FETCH=FETCH,
         FRAME=FRAME,
         BEGIN=BEGIN,
         START=START,

@@ -83,7 +83,7 @@ def elaborate(capability: Capability, *, clock_hz: int) -> Design:
         "write": parts.drain.write,
         "write_addr": parts.drain.write_addr,
         "write_data": parts.drain.write_data,
-        "issue": parts.walker.valid,
+        "fetch": parts.walker.o_words.valid,
         "busy": engine.host.busy,
         "layer": engine.host.layer,
         "frames": engine.host.frames,

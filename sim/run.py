@@ -13,7 +13,7 @@ import numpy as np
 from hw.compile.plan import Plan
 from hw.flow.tools import Toolchain, last_lines
 from model.common.errors import UserError
-from sim.harness import BEGIN, FRAME, ISSUE, START, WRITE
+from sim.harness import BEGIN, FETCH, FRAME, START, WRITE
 from sim.model import Model, make_runner
 
 __all__ = ["Job", "Log", "run_cocotb", "simulate"]
@@ -38,7 +38,7 @@ class Job:
 class Log:
     """What the RTL did in one job.
 
-    ``finished``: all frames ended, and the next began; ``writes``, ``issues``, ``frames`` are
+    ``finished``: all frames ended, and the next began; ``writes``, ``fetches``, ``frames`` are
     arrays of rows (layer, cycle, word 2, word 3), as `sim.harness` describes them; ``cycles`` are
     those of each frame; ``result`` is what the cocotb test saw: of a frame that it ran alone
     afterwards, the registers, where it was asked to.
@@ -46,7 +46,7 @@ class Log:
 
     finished: bool
     writes: np.ndarray
-    issues: np.ndarray
+    fetches: np.ndarray
     frames: np.ndarray
     cycles: np.ndarray
     result: dict
@@ -199,14 +199,14 @@ def _logs(directory, results):
         begun = np.flatnonzero(mine & (kind == BEGIN))
         if len(begun):
             mine[: begun[-1]] = False
-        writes, issues, frames, starts = (
-            rows[mine & (kind == what)] for what in (WRITE, ISSUE, FRAME, START)
+        writes, fetches, frames, starts = (
+            rows[mine & (kind == what)] for what in (WRITE, FETCH, FRAME, START)
         )
         logs.append(
             Log(
                 finished=result["finished"],
                 writes=writes,
-                issues=issues,
+                fetches=fetches,
                 frames=frames,
                 cycles=np.diff(np.concatenate([starts[:1, 1], frames[:, 1]])),
                 result=result,

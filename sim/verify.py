@@ -27,8 +27,8 @@ __all__ = ["Stimulus", "VerificationResult", "expect", "verify", "verify_all"]
 class VerificationResult:
     """What was compared, and whether it was equal.
 
-    ``frames``, ``layers``, ``records`` count what was compared; ``cycles`` is what one frame took
-    (the same in each of them); ``layer_cycles`` from each layer's first issue to the next one's;
+    ``frames``, ``layers``, ``records`` count what was compared; ``cycles`` is what each frame took;
+    ``layer_cycles``, frame by frame, from each layer's first word to the next one's;
     ``mismatch`` is the first difference (None: none); ``seconds`` maps each step to the time it
     took; ``waves`` is the waveform file, if one was asked for.
     """
@@ -36,8 +36,8 @@ class VerificationResult:
     frames: int
     layers: int
     records: int
-    cycles: int
-    layer_cycles: tuple[int, ...]
+    cycles: tuple[int, ...]
+    layer_cycles: tuple[tuple[int, ...], ...]
     mismatch: str | None
     seconds: dict[str, float] = field(default_factory=dict)
     waves: Path | None = None

@@ -31,7 +31,7 @@ struct device {
   uint32_t image_words;
   uint32_t classes, features, group, reach;
   uint32_t layer;                    /* bus address of the classifier's layer table entry */
-  uint32_t equal, vectors, cycles;   /* of the self-test */
+  uint32_t equal, vectors, cycles;   /* of the self-test; cycles: of its slowest frame */
   uint32_t head;                     /* what the classifier's entry is, or NO_HEAD */
 
   /* Of the protocol */

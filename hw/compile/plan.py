@@ -30,7 +30,7 @@ class LayerPlan:
     """One layer as it will run.
 
     Shapes are (H, W, C); ``multiplications`` are those really needed, ``multiplications_dense``
-    those of the dense network with padding; ``cycles`` run from the layer's first issue to the
+    those of the dense network with padding; ``cycles`` run from the layer's first word to the
     next one's (the last layer's: to the next frame's); ``utilisation`` is multiplications / (P x
     cycles); ``place`` is where the output lies, ``words`` how many words a pixel takes there.
     """
@@ -82,7 +82,7 @@ class Plan:
         if entry.projection_image or not later or any(0 in sources(layer) for layer in later):
             return None
         height, width, channels = self.network.input_shape
-        lines = layer_timing(entry).lines
+        lines = layer_timing(entry, self.capability).lines
         begins = range(entry.start_y, entry.last_y + 1, entry.stride)
         cycles = 0
         for line in range(height):
@@ -236,12 +236,12 @@ def _layer_plans(
     network: Network, capability: Capability, places: Mapping[int, Place], loaded: _Loaded
 ) -> tuple[LayerPlan, ...]:
     tensors = network.tensors
-    timings = [layer_timing(entry) for entry in loaded.entries]
+    timings = [layer_timing(entry, capability) for entry in loaded.entries]
     logits = Place(1, capability.bank_words - capability.logit_words, len(network.classes))
     layers = []
     for index, (layer, timing) in enumerate(zip(network.layers, timings, strict=True)):
         following = timings[(index + 1) % len(timings)]
-        cycles = timing.end - timing.first_issue + TURNAROUND_CYCLES + following.first_issue
+        cycles = timing.end - timing.first_word + TURNAROUND_CYCLES + following.first_word
         count = multiplications(layer, tensors)
         source = tensors[layer.source]
         output = tensors[index + 1] if layer.kind == "conv" else None

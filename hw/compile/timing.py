@@ -1,85 +1,201 @@
 """Cycle model: how many clock cycles a layer takes, exactly.
 
-The engine is built so that a few recurrences describe it: nothing in it depends on the data. The
-parts' cycles are those of ``hw.pipeline``. ``tests/hw/engine`` and every verification compare the
-recurrences with the RTL, layer by layer.
+The engine is built so that a few recurrences describe it. Zeros are skipped, so a frame's cycles
+depend on which of its records are zero, and on nothing else of the data. Without records the
+recurrences give the bound, the cycles of a frame that has no zero: another record that is not zero
+never makes anything earlier. The parts' cycles are those of ``hw.pipeline``. ``tests/hw/engine``
+and every verification compare the recurrences with the RTL, frame by frame and layer by layer.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
 
+import numpy as np
+
+from hw.capability import Capability
 from hw.layer_entry import LayerEntry
 from hw.pipeline import (
     FIRST_VISIT_CYCLES,
     ISSUE_TO_WRITE_CYCLES,
     QUEUE_CYCLES,
+    QUEUE_TO_ISSUE_CYCLES,
+    QUEUED_WORDS,
     SHORTCUT_CYCLES,
     TAP_CYCLES,
     WALK_CYCLES,
     WINDOW_CYCLES,
 )
 
-__all__ = ["LayerTiming", "layer_timing"]
+__all__ = ["LayerTiming", "NonZero", "layer_timing", "non_zero"]
+
+Cycles = TypeVar("Cycles", int, np.ndarray)
+
+_LONG_AGO = -10_000  # cycles
 
 
 @dataclass(frozen=True)
-class LayerTiming:
-    """Cycles counted from a layer's start pulse: of its first issue and of its end; of the last
-    issue of each line of output pixels."""
+class LayerTiming(Generic[Cycles]):
+    """Cycles counted from a layer's start pulse: in which its first word is read; of its end; in
+    which the last word of each line of output pixels is taken from memory.
 
-    first_issue: int
-    end: int
-    lines: tuple[int, ...]
+    Those of the bound are numbers; those of N frames are arrays [N], or [] if all are alike.
+    """
+
+    first_word: int
+    end: Cycles
+    lines: tuple[Cycles, ...]
 
 
-def layer_timing(entry: LayerEntry) -> LayerTiming:
-    """Timing of the layer whose table entry is `entry`.
+@dataclass(frozen=True)
+class NonZero:
+    """How many records are not zero in each word that a layer reads, frame by frame.
+
+    ``source`` is [H, W, words, N]; ``shortcut`` [rows, columns, words, N], at the pixels that the
+    projection reads for each output pixel. None: the image, or no shortcut.
+    """
+
+    source: np.ndarray | None
+    shortcut: np.ndarray | None = None
+
+
+def non_zero(values: np.ndarray, capability: Capability) -> np.ndarray:
+    """Values of records [N, H, W, G] -> how many are not zero in each word [H, W, words, N]."""
+    frames, height, width, groups = values.shape
+    records = capability.records_per_word
+    words = -(-groups // records)
+    found = np.zeros((frames, height, width, words * records), np.uint8)
+    found[..., :groups] = values != 0
+    counted = found.reshape(frames, height, width, words, records).sum(-1, dtype=np.uint8)
+    return np.ascontiguousarray(counted.transpose(1, 2, 3, 0))
+
+
+@overload
+def layer_timing(entry: LayerEntry, capability: Capability) -> LayerTiming[int]: ...
+@overload
+def layer_timing(
+    entry: LayerEntry, capability: Capability, found: NonZero
+) -> LayerTiming[np.ndarray]: ...
+def layer_timing(
+    entry: LayerEntry, capability: Capability, found: NonZero | None = None
+) -> LayerTiming[Any]:
+    """Timing of the layer whose table entry is `entry`, for records as `found`; None: the bound.
 
     Per tap i: visited in cycle v, pushed into the queue in cycle p, popped by the walker in cycle
-    q, its last group issued in cycle e, where
-    p[i] = max(v[i], q[i - 1]), q[i] = max(p[i] + 1, e[i - 1]), e[i] = q[i] + groups, and the
-    last tap of a window also waits for the drain: e[i] >= e[last tap before] + its drain cycles.
+    q, its last word taken from memory in cycle t, where p[i] = max(v[i], q[i - 1]) and
+    q[i] = max(p[i] + 1, t[i - 1]). What follows is `_Words`.
     """
-    visit = FIRST_VISIT_CYCLES
-    popped = issued = -1
-    first_issue = None
-    drained = 0
+    words = _Words(arrays=found is not None)
+    source = _tap(entry.image, entry.groups, capability)
+    shortcut = _tap(entry.projection_image, entry.projection_groups, capability)
+    visit: Any = FIRST_VISIT_CYCLES
+    popped: Any = -1
+    first_word = None
     lines = []
     starts_y = range(entry.start_y, entry.last_y + 1, entry.stride)
     starts_x = range(entry.start_x, entry.last_x + 1, entry.stride)
     rows = _taps(starts_y, entry.kernel_height, entry.input_height)
     columns = _taps(starts_x, entry.kernel_width, entry.input_width)
     drains = [entry.drain_cycles] * (entry.tiles - 1) + [entry.last_drain_cycles]
-    for row in rows:
-        for column in columns:
-            moved = 0 if column is columns[-1] else entry.stride - 1
-            visits = [inside_y and inside_x for inside_y in row for inside_x in column]
-            # Taps that count: cycles of the generator after the one before, and groups.
-            taps, before = [], 0
-            for position, inside in enumerate(visits):
-                if inside:
-                    taps.append((TAP_CYCLES * (position - before), entry.groups))
-                    before = position
-            rest = TAP_CYCLES * (len(visits) - 1 - before)
+    for line, row in enumerate(rows):
+        for place, column in enumerate(columns):
+            moved = 0 if place == len(columns) - 1 else entry.stride - 1
+            # Taps inside the image: cycles of the generator after the one before, and records.
+            taps: list[tuple[int, Sequence]] = []
+            before = position = 0
+            for y in row:
+                for x in column:
+                    if y is not None and x is not None:
+                        counts: Sequence = source
+                        if found is not None and found.source is not None:
+                            counts = found.source[y, x]
+                        taps.append((TAP_CYCLES * (position - before), counts))
+                        before = position
+                    position += 1
+            rest = TAP_CYCLES * (position - 1 - before)
             if entry.projection:
-                taps.append((rest + SHORTCUT_CYCLES, entry.projection_groups))
+                counts = shortcut
+                if found is not None and found.shortcut is not None:
+                    counts = found.shortcut[line, place]
+                taps.append((rest + SHORTCUT_CYCLES, counts))
                 rest = 0
             for drain in drains:
-                for cycles, count in taps:
-                    visit = max(visit + cycles, popped)
-                    popped = max(visit + QUEUE_CYCLES, issued)
-                    if first_issue is None:
-                        first_issue = popped + WALK_CYCLES
-                    issued = popped + WALK_CYCLES + count - 1
-                visit += rest + WINDOW_CYCLES
-                issued = max(issued, drained)
-                drained = issued + drain
-            visit += moved
-        lines.append(issued)
-    assert first_issue is not None  # each window has a tap inside the image
+                for number, (cycles, counts) in enumerate(taps):
+                    visit = words.latest(visit + cycles, popped)
+                    popped = words.latest(visit + QUEUE_CYCLES, words.taken)
+                    if first_word is None:
+                        first_word = popped + WALK_CYCLES
+                    ends = number == len(taps) - 1
+                    words.walk(popped + WALK_CYCLES, counts, ends)
+                visit = visit + rest + WINDOW_CYCLES
+                words.drained = words.left[0] + drain
+            visit = visit + moved
+        lines.append(words.taken)
+    assert first_word is not None  # each window has a tap inside the image
     last_lane = (entry.tile_lanes - 1) * entry.lane_cycles
-    return LayerTiming(first_issue, issued + last_lane + ISSUE_TO_WRITE_CYCLES, tuple(lines))
+    end = words.left[0] + last_lane + ISSUE_TO_WRITE_CYCLES
+    if found is not None:
+        return LayerTiming(first_word, np.asarray(end), tuple(map(np.asarray, lines)))
+    return LayerTiming(first_word, end, tuple(lines))
 
 
-def _taps(starts: range, kernel: int, extent: int) -> list[list[bool]]:
-    """For each output position along an axis: whether each tap is inside the image."""
-    return [[0 <= start + tap < extent for tap in range(kernel)] for start in starts]
+class _Words:
+    """Words from memory to the issue of their last record (`hw.engine.walker`, `issuer`).
+
+    ``taken`` is the cycle in which the last word was taken from memory; ``left`` are those in which
+    words left the queue, the latest first; ``drained`` is the first cycle in which the next window
+    may end.
+    """
+
+    def __init__(self, *, arrays: bool) -> None:
+        self.latest: Callable[[Any, Any], Any] = np.maximum if arrays else max
+        self.choose: Callable[[Any, Any, Any], Any] = np.where if arrays else _choose
+        self.taken: Any = _LONG_AGO
+        self.left: list[Any] = [_LONG_AGO] * QUEUED_WORDS
+        self.drained: Any = 0
+
+    def walk(self, cycle: Any, counts: Sequence, ends: bool) -> None:
+        """The words of a tap, the first of them read in `cycle`.
+
+        A word stands at the memory's output until it is taken: once there is room, which is when
+        the first of the `QUEUED_WORDS` last words that were queued has left. A word without records
+        is not queued, unless it is the window's last. Records are issued one a cycle, from
+        `QUEUE_TO_ISSUE_CYCLES` later on or when the word before has left. The last word of a window
+        takes a cycle even if it has none.
+        """
+        final = len(counts) - 1
+        for number, count in enumerate(counts):
+            last = ends and number == final
+            self.taken = self.latest(cycle, self.left[-1] + 1)
+            leaves = self.latest(self.taken + QUEUE_TO_ISSUE_CYCLES, self.left[0] + 1)
+            leaves = leaves + self.latest(count, 1) - 1
+            if last:
+                leaves = self.latest(leaves, self.drained)
+            left = [leaves, *self.left[:-1]]
+            if not last:
+                left = [
+                    self.choose(count == 0, here, after)
+                    for here, after in zip(self.left, left, strict=True)
+                ]
+            self.left = left
+            cycle = self.taken + 1
+
+
+def _choose(condition: bool, one: int, other: int) -> int:
+    return one if condition else other
+
+
+def _tap(image: int, groups: int, capability: Capability) -> list[int]:
+    """Records of each word of a tap: of the image each byte is a word."""
+    if image:
+        return [1] * groups
+    records = capability.records_per_word
+    return [min(records, groups - first) for first in range(0, groups, records)]
+
+
+def _taps(starts: range, kernel: int, extent: int) -> list[list[int | None]]:
+    """For each output position along an axis: where each tap is; None: outside the image."""
+    return [
+        [start + tap if 0 <= start + tap < extent else None for tap in range(kernel)]
+        for start in starts
+    ]

@@ -10,6 +10,7 @@ from hw.engine.drain import Drain
 from hw.engine.fetch import Fetch
 from hw.engine.host import HostAccess
 from hw.engine.interface import HostPort
+from hw.engine.issuer import RecordIssuer
 from hw.engine.memory import (
     ActivationMemory,
     ImageMemory,
@@ -17,10 +18,11 @@ from hw.engine.memory import (
     ParameterMemory,
     WeightMemory,
 )
+from hw.engine.operands import Operands
 from hw.engine.queue import Queue
 from hw.engine.sequencer import Sequencer
 from hw.engine.taps import TapGenerator, tap_layout
-from hw.engine.walker import RecordWalker
+from hw.engine.walker import WordWalker
 
 __all__ = ["Engine"]
 
@@ -28,8 +30,9 @@ __all__ = ["Engine"]
 class Engine(wiring.Component):
     """Runs a network of convolutions and a classifier on images, frame by frame.
 
-    Taps flow from the generator through a queue to the walker; behind the walker every part has a
-    fixed latency: fetch, array and drain.
+    Taps flow from the generator through a queue to the walker, words of records from the walker
+    through memory to the issuer. Behind the issuer every part has a fixed latency: operands, array
+    and drain.
 
     Parameters
     ----------
@@ -51,8 +54,10 @@ class Engine(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(capability)
         m.submodules.generator = generator = TapGenerator(capability)
         m.submodules.queue = queue = Queue(tap_layout(capability))
-        m.submodules.walker = walker = RecordWalker(capability)
+        m.submodules.walker = walker = WordWalker(capability)
         m.submodules.fetch = fetch = Fetch(capability)
+        m.submodules.issuer = issuer = RecordIssuer(capability)
+        m.submodules.operands = operands = Operands(capability)
         m.submodules.access = access = HostAccess(capability)
         m.submodules.activations = activations = ActivationMemory(capability)
         m.submodules.image = image = ImageMemory(capability)
@@ -79,16 +84,17 @@ class Engine(wiring.Component):
             sequencer.layer_done.eq(drain.done),
             sequencer.layer_decision.eq(drain.decision),
         ]
-        for part in (generator, walker, drain):
+        for part in (generator, walker, issuer, drain):
             m.d.comb += part.layer.eq(sequencer.layer)
         for part in (generator, drain):
             m.d.comb += [part.loads.eq(sequencer.loads), part.start.eq(sequencer.layer_start)]
-        for part in (generator, queue, walker, drain):
+        for part in (generator, queue, walker, issuer, drain):
             m.d.comb += part.clear.eq(sequencer.clear)
 
-        # Taps.
+        # Taps, and the words that they lead to.
         connect(m, generator.o_taps, queue.i)
         connect(m, queue.o, walker.i_taps)
+        connect(m, walker.o_words, issuer.i_words)
 
         # The host's memory window: its addresses enter where the engine's own would.
         m.d.comb += [
@@ -99,9 +105,10 @@ class Engine(wiring.Component):
             access.idle.eq(~sequencer.busy),
             access.word_data.eq(activations.a_data),
             access.weights_data.eq(weights.data),
-            fetch.idle.eq(~sequencer.busy),
-            fetch.host_word.eq(access.word_addr),
-            fetch.host_weights.eq(access.weights_addr),
+            walker.idle.eq(~sequencer.busy),
+            walker.host_address.eq(access.word_addr << capability.sub_bits),
+            operands.idle.eq(~sequencer.busy),
+            operands.host_weights.eq(access.weights_addr),
         ]
 
         # What the host writes.
@@ -122,19 +129,23 @@ class Engine(wiring.Component):
             layers.write_data.eq(host.mem_write_data),
         ]
 
-        # From issue to operands.
+        # From addresses to words, from records to operands.
         m.d.comb += [
-            fetch.valid.eq(walker.valid),
-            fetch.issue.eq(walker.issue),
-            fetch.drain.eq(sequencer.drain),
+            fetch.address.eq(walker.address),
+            fetch.word.eq(walker.o_words.payload),
+            issuer.i_data.eq(fetch.data),
+            operands.valid.eq(issuer.valid),
+            operands.last.eq(issuer.last),
+            operands.issue.eq(issuer.issue),
+            operands.drain.eq(sequencer.drain),
             activations.a_addr.eq(fetch.word_addr),
             fetch.word_data.eq(activations.a_data),
             image.addr.eq(fetch.image_addr),
             fetch.image_data.eq(image.data),
-            weights.addr.eq(fetch.weights_addr),
-            array.valid.eq(fetch.o_valid),
-            array.last.eq(fetch.o_last),
-            array.value.eq(fetch.o_value),
+            weights.addr.eq(operands.weights_addr),
+            array.valid.eq(operands.o_valid),
+            array.last.eq(operands.o_last),
+            array.value.eq(operands.o_value),
             array.weights.eq(weights.data),
             array.wide.eq(sequencer.layer.wide),
         ]
@@ -142,12 +153,13 @@ class Engine(wiring.Component):
         # From sums to records.
         m.d.comb += [
             drain.soon.eq(array.soon),
-            drain.last_tile.eq(fetch.last_tile),
-            drain.last_window.eq(fetch.last_window),
+            drain.last_tile.eq(operands.last_tile),
+            drain.last_window.eq(operands.last_window),
             drain.i_lane.eq(array.o_lane),
             array.shift.eq(drain.shift),
             parameters.addr.eq(drain.parameter_addr),
             drain.parameter_data.eq(parameters.data),
+            activations.b_used.eq(sequencer.busy & sequencer.layer.identity),
             activations.b_addr.eq(drain.identity_addr),
             drain.identity_data.eq(activations.b_data),
             activations.write.eq(drain.write),

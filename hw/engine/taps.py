@@ -50,6 +50,8 @@ class _Position:
         self.window = Signal(bits)
         self.tap = Signal(bits)
         self.shortcut = Signal(bits)
+        # From tap to tap of a kernel, or from window to window: chosen before it is added.
+        self.step = Signal(bits)
         self.weights = Signal(capability.weight_address_bits)
         # What the tap ends. Registered in LOOK, so that no decision hangs on a comparison.
         self.last_column = Signal()  # of the kernel
@@ -131,6 +133,9 @@ class TapGenerator(wiring.Component):
                     self._to_next_tap(m, at, step)
                     m.next = "LOOK"
                     with m.If(at.last_column & at.last_row):
+                        m.d.sync += at.step.eq(
+                            Mux(at.last_x, layer.line_return, layer.kernel_x_step)
+                        )
                         with m.If(layer.projection):
                             m.next = "PROJECTION"
                         with m.Else():
@@ -173,13 +178,8 @@ class TapGenerator(wiring.Component):
 
     def _step(self, m, at, moving):
         """One adder for all record addresses: to the next tap, or (moving) to the next pixel."""
-        layer = self.layer
         step = Signal.like(at.tap)
-        x_step = layer.kernel_x_step
-        with m.If(moving):
-            m.d.comb += step.eq(at.window + Mux(at.last_x, layer.line_return, x_step))
-        with m.Else():
-            m.d.comb += step.eq(at.tap + Mux(at.last_column, layer.kernel_return, x_step))
+        m.d.comb += step.eq(Mux(moving, at.window, at.tap) + at.step)
         return step
 
     def _show(self, m, at):
@@ -224,6 +224,7 @@ class TapGenerator(wiring.Component):
                 & (at.tap_y[:size] <= layer.input_height)
             ),
             at.last_inside.eq((column | edge_x) & (row | edge_y)),
+            at.step.eq(Mux(column, layer.kernel_return, layer.kernel_x_step)),
         ]
 
     def _to_next_tap(self, m, at, step):

@@ -41,7 +41,8 @@ def untrained(shape: Shape) -> Network:
 
 
 class BoardCycles:
-    """Cost of a shape for `model.search`: the cycles of one frame on `board`; a call plans it.
+    """Cost of a shape for `model.search`: the most cycles that a frame takes on `board`; a call
+    plans it.
 
     Attributes
     ----------
@@ -64,7 +65,7 @@ class BoardCycles:
             raise UserError(str(error)) from None
 
     def __call__(self, shape: Shape) -> int:
-        return self.plan(shape)["cycles_predicted"]
+        return self.plan(shape)["cycles_bound"]
 
     def plan(self, shape: Shape) -> dict:
         """The plan's report for a network of `shape`."""

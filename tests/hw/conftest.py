@@ -29,7 +29,7 @@ def network_file(tmp_path) -> Path:
 def verification(monkeypatch):
     """The result that the fake `sim.verify.verify` returns; tests change it."""
     result = SimpleNamespace(
-        frames=4, cycles=CYCLES, mismatch=None, seconds=0.1,
+        frames=4, cycles=(CYCLES - 400, CYCLES, 700, 701), mismatch=None, seconds=0.1,
         conformance=ConformanceResult(
             networks=3, frames=6, mismatch=None,
             coverage=Coverage(

@@ -39,7 +39,12 @@ def test_report(run, network_file, tmp_path, ice40_model):
     report = json.loads(stdout)
     assert report["frames"] == 5 and report["images"] == "2 golden and 3 random images"
     assert report["mismatch"] is None and report["records"] > 0
-    assert report["cycles"] == report["cycles_predicted"]
+    assert len(report["cycles"]) == 5 and max(report["cycles"]) <= report["cycles_bound"]
+    assert report["cycles_mean"] == pytest.approx(sum(report["cycles"]) / 5, abs=0.1)
+    layers = report["layers_detail"]
+    assert sum(layer["cycles_mean"] for layer in layers) == pytest.approx(
+        report["cycles_mean"], abs=0.1 * len(layers)
+    )
     assert report["reference"] in (
         "torch integer reference", "numpy oracle (torch is not installed)"
     )  # fmt: skip

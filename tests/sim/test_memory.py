@@ -53,7 +53,7 @@ def check(model, cases, directory):
         assert result.frames == len(one.expected.images) > 0
         records = sum(tensor.groups * tensor.pixels for tensor in one.network.tensors[1:])
         assert result.records == result.frames * records
-        assert result.cycles == make_plan(one.network, model.capability).cycles
+        assert max(result.cycles) <= make_plan(one.network, model.capability).cycles
     return found
 
 

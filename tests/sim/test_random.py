@@ -39,8 +39,9 @@ def check(model, found, directory, frames=3):
         assert result.frames == frames
         assert result.layers == frames * layers
         assert result.records == frames * records
-        assert len(result.layer_cycles) == layers
-        assert sum(result.layer_cycles) == result.cycles
+        assert len(result.layer_cycles) == len(result.cycles) == frames
+        for of_layers, cycles in zip(result.layer_cycles, result.cycles, strict=True):
+            assert len(of_layers) == layers and sum(of_layers) == cycles
 
 
 def test_random_networks(generic_model, tmp_path):
@@ -121,7 +122,8 @@ def test_golden_vectors_by_default(generic_model, tmp_path):
     network = with_golden(small_network(), frames=3)
     result = verify(make_plan(network, GENERIC), workdir=tmp_path, model=generic_model)
     assert result.ok and result.frames == 3
-    assert result.cycles == make_plan(network, GENERIC).cycles
+    assert len(result.cycles) == 3
+    assert max(result.cycles) <= make_plan(network, GENERIC).cycles
     assert {"compile", "simulate", "compare"} <= set(result.seconds)
     first = verify(make_plan(network, GENERIC), frames=1, workdir=tmp_path, model=generic_model)
     assert first.ok and first.frames == 1

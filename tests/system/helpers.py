@@ -16,12 +16,14 @@ from firmware.layout import (
     ENTRY_WORDS,
     LEARNED_MAGIC,
     LEARNED_SLOTS,
+    Head,
     Section,
 )
 from firmware.link import Link
 from firmware.ports import SIMULATED_SLOWNESS, open_serial
 from firmware.protocol import LABEL_BYTES, BootError, Command
 from hw.boards import find_board
+from hw.compile.frames import frame_cycles
 from hw.compile.heads import DevicePlan
 from hw.soc.boot import SILENCE_BIT
 from model.common.optional import installed
@@ -131,6 +133,13 @@ def logits_of(network: Network, images) -> np.ndarray:
     """int64 [N, classes], by torch; by the numpy oracle where torch is not installed."""
     implementation = reference if installed("torch") else oracle
     return implementation.run(network, np.stack(images)).logits
+
+
+def cycles_of(plan: DevicePlan, head: Head, images) -> list[int]:
+    """Cycles of each image's frame with a head: what the engine's own counter must say."""
+    compiled = plan.plans[head]
+    records = oracle.run(compiled.network, np.stack(images)).records
+    return frame_cycles(compiled, [layer.value for layer in records]).frames.tolist()
 
 
 def features_of(network: Network, images) -> np.ndarray:

@@ -14,7 +14,8 @@ __all__ = ["Packer"]
 class Packer(wiring.Component):
     """Writes the layer's words one after the other.
 
-    A word of records is written when it is full or when its pixel ends.
+    A word of records is written when it is full or when its pixel ends. What the pixel leaves free
+    of its last word is 0, so that nobody multiplies it.
 
     Parameters
     ----------
@@ -71,16 +72,17 @@ class Packer(wiring.Component):
         for number in range(capability.records_per_word):
             with m.If(slot == number):
                 m.d.comb += packed[number].eq(record)
-        m.d.comb += full.eq(slot == capability.records_per_word - 1)
+        of_records = Signal()
+        m.d.comb += [
+            full.eq(slot == capability.records_per_word - 1),
+            of_records.eq(self.valid & (full | self.ends_pixel)),
+        ]
         with m.If(self.valid):
             m.d.sync += [gathered.eq(packed), slot.eq(slot + 1)]
-        with m.If(self.ends_pixel):
-            m.d.sync += slot.eq(0)
-        with m.If(self.start):
-            m.d.sync += slot.eq(0)
+        with m.If(of_records | self.start):
+            m.d.sync += [gathered.eq(0), slot.eq(0)]
 
         address = Signal.like(self.write_addr)
-        of_records = self.valid & (full | self.ends_pixel)
         m.d.comb += [
             self.write.eq(Mux(layer.classifier, self.total_valid, of_records)),
             self.write_addr.eq(address),

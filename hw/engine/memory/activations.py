@@ -15,8 +15,8 @@ __all__ = ["ActivationMemory"]
 class ActivationMemory(wiring.Component):
     """Two banks of record words, each with one read and one write port.
 
-    The bank is the top bit of an address. Port `a` always reads its bank; port `b` reads the
-    other one, so both read at once as long as they are in different banks (the plan sees to it).
+    The bank is the top bit of an address. While port `b` is in use, its bank is its own, and port
+    `a` must read the other one (the plan sees to it); else port `a` reads both.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ class ActivationMemory(wiring.Component):
     -------
     a_addr, a_data : In(bank and word), Out(word)
         Main read port; one cycle of latency.
-    b_addr, b_data : In(bank and word), Out(word)
-        Second read port; valid if its bank is not the one that `a_addr` reads.
+    b_used, b_addr, b_data : In(1), In(bank and word), Out(word)
+        Second read port, and whether it is in use; one cycle of latency.
     write, write_addr, write_data : In
         Write port.
     """
@@ -41,6 +41,7 @@ class ActivationMemory(wiring.Component):
             {
                 "a_addr": In(address),
                 "a_data": Out(bits),
+                "b_used": In(1),
                 "b_addr": In(address),
                 "b_data": Out(bits),
                 "write": In(1),
@@ -73,8 +74,11 @@ class ActivationMemory(wiring.Component):
             m.submodules[array.name] = memory
             read = memory.read_port()
             write = memory.write_port()
+            of_b = Signal(name=f"of_b{bank}")
             m.d.comb += [
-                read.addr.eq(Mux(self.a_addr[-1] == bank, self.a_addr[:-1], self.b_addr[:-1])),
+                # Which port has the bank is known long before port a's address is.
+                of_b.eq(self.b_used & (self.b_addr[-1] == bank)),
+                read.addr.eq(Mux(of_b, self.b_addr[:-1], self.a_addr[:-1])),
                 write.addr.eq(self.write_addr[:-1]),
                 write.data.eq(self.write_data),
                 write.en.eq(self.write & (self.write_addr[-1] == bank)),

@@ -1,7 +1,7 @@
 """The cycle model on layers small enough to count by hand; the RTL is compared in tests/sim.
 
-The totals are numbers, written down from the descriptions of `hw.engine.taps`, `walker` and
-`drain`, not computed from the constants of `hw.pipeline`: a constant that changes shows here.
+The totals are numbers, written down from the descriptions of `hw.engine.taps`, `walker`, `issuer`
+and `drain`, not computed from the constants of `hw.pipeline`: a constant that changes shows here.
 """
 
 from dataclasses import replace
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hw.compile.plan import make_plan
-from hw.compile.timing import layer_timing
+from hw.compile.timing import NonZero, layer_timing, non_zero
 from hw.layer_entry import LayerEntry
 from hw.pipeline import TURNAROUND_CYCLES
 from tests.hw.engine.helpers import CAPABILITY, plans
@@ -28,23 +28,27 @@ ALONE_IN_PADDING = {
     "kernel_height": 3, "kernel_width": 3, "start_y": -1, "start_x": -1, "last_y": -1, "last_x": -1,
 }  # fmt: skip
 
-#: What differs from `ONE`; cycles of the first issue, of the last issue of each line, of the end.
-#: The first tap is visited in cycle 3, popped in 4, its first group issued in 5. From a window's
-#: last issue to the write of a one-lane window's word: 18 cycles, and 1 for each lane more.
+#: What differs from `ONE`; cycles of the first word, of the last word of each line, of the end.
+#: The first tap is visited in cycle 3, popped in 4, its first word is read in 5, that word's first
+#: record issued in 6. From a window's last issue to the write of a one-lane window's word: 17
+#: cycles, and 1 for each lane more. A word has four records.
 COUNTED = {
     "one of everything": ({}, 5, (5,), 23),
-    # Eight groups are issued in 5 to 12.
-    "groups": ({"groups": 8}, 5, (12,), 30),
-    # Visits 3, 5, ..., 19; the last one is issued two cycles later.
+    # Two words, taken in 5 and 6; eight records, issued in 6 to 13.
+    "groups": ({"groups": 8}, 5, (6,), 30),
+    # Three bytes of the image are read alone, and issued in 6 to 8.
+    "image": ({"groups": 3, "image": 1}, 5, (7,), 25),
+    # Visits 3, 5, ..., 19; the last word is read two cycles later.
     "nine taps": (
         {"kernel_height": 3, "kernel_width": 3, "input_height": 3, "input_width": 3}, 5, (21,), 39,
     ),
     # Only the fifth of nine taps is inside: visited in 3 + 4 * 2 = 11.
     "padding": (ALONE_IN_PADDING, 13, (13,), 31),
-    # The generator waits for the walker: issues 5 to 14, 15 to 24, 25 to 34.
-    "long taps": ({"kernel_width": 3, "input_width": 3, "groups": 10}, 5, (34,), 52),
-    # The shortcut's tap comes a cycle after the kernel's; its four groups are issued in 6 to 9.
-    "projection": ({"projection": 1, "projection_groups": 4}, 5, (9,), 27),
+    # Nine words, 4, 4 and 2 records a tap; issues 6 to 35. Three words wait: the last one is taken
+    # when the sixth has left, in 25.
+    "long taps": ({"kernel_width": 3, "input_width": 3, "groups": 10}, 5, (26,), 52),
+    # The shortcut's word is read in 6; its four records are issued in 7 to 10.
+    "projection": ({"projection": 1, "projection_groups": 4}, 5, (6,), 27),
     # Padding and a shortcut: eight cycles for the four taps behind the one inside, and one.
     "padding, projection": (ALONE_IN_PADDING | {"projection": 1}, 13, (22,), 40),
     # The second pixel's tap is visited three cycles after the first one's.
@@ -53,27 +57,97 @@ COUNTED = {
     "stride": ({"last_x": 3, "input_width": 4, "stride": 3}, 5, (10,), 28),
     # From line to line the stride costs nothing.
     "two lines": ({"last_y": 3, "input_height": 4, "stride": 3}, 5, (5, 8), 26),
-    # Sixteen lanes: the second window's last issue waits until 5 + 16; 15 lanes more are written.
+    # Sixteen lanes: the second window's last issue waits until 6 + 16; 15 lanes more are written.
     "drain": (
-        {"last_x": 1, "input_width": 2, "tile_lanes": 16, "last_drain_cycles": 16}, 5, (21,), 54,
+        {"last_x": 1, "input_width": 2, "tile_lanes": 16, "last_drain_cycles": 16}, 5, (8,), 54,
     ),
-    # 64 groups hide the drain: issues 5 to 68 and 69 to 132.
+    # 64 groups hide the drain: issues 6 to 133. The last of 32 words is taken when the 29th has
+    # left, in 121.
     "hidden drain": (
         {"last_x": 1, "input_width": 2, "tile_lanes": 16, "last_drain_cycles": 16, "groups": 64},
-        5, (132,), 165,
+        5, (122,), 165,
     ),
     # A full tile before the last one, of one lane: that waits for the sixteen.
-    "tiles": ({"tiles": 2}, 5, (21,), 39),
+    "tiles": ({"tiles": 2}, 5, (8,), 39),
     # Eight lanes, four cycles each.
     "slow lanes": ({"tile_lanes": 8, "lane_cycles": 4, "last_drain_cycles": 32}, 5, (5,), 51),
 }  # fmt: skip
+
+#: Records that are not zero, in each word of the only tap; when the last word is taken; the end.
+SKIPPED = {
+    # The first word is dropped; the second one's records are issued in 7 to 9.
+    "a word of zeros": ((0, 3), 6, 26),
+    # The last word takes a cycle, 7, although it has nothing to multiply.
+    "zeros alone": ((0, 0), 6, 24),
+    # Behind four records it takes cycle 10.
+    "zeros at the end": ((4, 0), 6, 27),
+    "zeros between": ((1, 0, 0, 1), 8, 26),
+    # Issues 6 to 17 of the first three words, which fill the queue. The first one leaves in 9, so
+    # the fourth is taken in 10, the fifth in 11 and the sixth in 12: four records in 18 to 21. The
+    # seventh is taken when the second has left, in 13, for 22 to 25; the eighth when the third has
+    # left, in 17, for 26.
+    "a full queue": ((4, 4, 4, 0, 0, 4, 4, 1), 18, 43),
+}
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_counted_by_hand(name):
     changes, first, lines, end = COUNTED[name]
-    timing = layer_timing(replace(ONE, **changes))
-    assert (timing.first_issue, timing.lines, timing.end) == (first, lines, end)
+    timing = layer_timing(replace(ONE, **changes), CAPABILITY)
+    assert (timing.first_word, timing.lines, timing.end) == (first, lines, end)
+
+
+@pytest.mark.parametrize("name", SKIPPED)
+def test_zeros_counted_by_hand(name):
+    counts, last, end = SKIPPED[name]
+    entry = replace(ONE, groups=4 * len(counts))
+    found = NonZero(np.array(counts, np.uint8).reshape(1, 1, -1, 1))
+    timing = layer_timing(entry, CAPABILITY, found)
+    assert (timing.first_word, timing.lines, timing.end) == (5, (last,), end)
+
+
+def test_frames_do_not_mix():
+    """Frames that are computed together are those computed alone."""
+    entry = replace(ONE, groups=32)
+    counts = [counts for counts, _, _ in SKIPPED.values() if len(counts) == 8] + [
+        (0,) * 8,
+        (4,) * 8,
+    ]
+    rng = np.random.default_rng(3)
+    counts += rng.integers(0, 5, (20, 8)).tolist()
+    together = layer_timing(entry, CAPABILITY, NonZero(np.array(counts).T.reshape(1, 1, 8, -1)))
+    for frame, one in enumerate(counts):
+        alone = layer_timing(entry, CAPABILITY, NonZero(np.array(one).reshape(1, 1, 8, 1)))
+        assert alone.end[0] == together.end[frame]
+
+
+def test_a_record_more_is_never_earlier():
+    """Which makes the cycles of a frame without zeros a bound."""
+    rng = np.random.default_rng(4)
+    entry = replace(
+        ONE, groups=12, kernel_height=3, kernel_width=3, input_height=4, input_width=5, start_y=-1,
+        start_x=-1, last_y=2, last_x=3, tiles=3, tile_lanes=9, last_drain_cycles=9,
+    )  # fmt: skip
+    shape = (4, 5, 3, 1)
+    counts = rng.integers(0, 5, shape)
+    before = layer_timing(entry, CAPABILITY, NonZero(counts)).end[0]
+    while (counts < 4).any():
+        more = rng.integers(0, 4, shape) == 0
+        counts = np.minimum(counts + more, 4)
+        after = layer_timing(entry, CAPABILITY, NonZero(counts)).end[0]
+        assert after >= before
+        before = after
+    assert before == layer_timing(entry, CAPABILITY).end
+
+
+def test_non_zero_counts_each_word():
+    values = np.zeros((2, 1, 2, 6), np.int64)
+    values[0, 0, 0] = [1, 0, 0, 9, 0, 3]
+    values[1, 0, 1] = [0, 0, 0, 0, 1, 1]
+    found = non_zero(values, CAPABILITY)
+    assert found.shape == (1, 2, 2, 2)
+    assert found[..., 0].tolist() == [[[2, 1], [0, 0]]]
+    assert found[..., 1].tolist() == [[[0, 0], [0, 2]]]
 
 
 def test_turnaround():
@@ -83,9 +157,9 @@ def test_turnaround():
 
 def test_frame_is_the_sum_of_its_layers():
     for plan in plans(20, 1000):
-        timings = [layer_timing(layer.entry) for layer in plan.layers]
+        timings = [layer_timing(layer.entry, CAPABILITY) for layer in plan.layers]
         assert plan.cycles == sum(TURNAROUND_CYCLES + timing.end for timing in timings)
-        # From first issue to first issue, all around: the same.
+        # From first word to first word, all around: the same.
         assert plan.cycles == sum(layer.cycles for layer in plan.layers)
 
 

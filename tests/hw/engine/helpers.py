@@ -12,6 +12,8 @@ CAPABILITY = Capability(
     family="generic", winner_bits=4, weight_words=4096, activation_words=1024,
     parameter_words=256, layer_entries=8, image_bytes=256, logit_words=16,
 )  # fmt: skip
+#: Fields of the tap stream.
+TAP_FIELDS = ("address", "weights", "projection", "last", "last_tile", "last_window")
 LIMITS = Limits(layers=3, max_pixels=6, channels=20)
 
 
@@ -136,14 +138,82 @@ def walk(plan, index):
     return taps
 
 
-def issues(taps):
-    """What the walker issues for them: (address, weights, image, exponent, three flags)."""
+@dataclass(frozen=True)
+class Word:
+    """One word that the walker fetches, as `hw.engine.walker.word_layout`, and its tap."""
+
+    address: int
+    weights: int
+    image: int
+    projection: int
+    last: int
+    last_tile: int
+    last_window: int
+    records: int
+    tap: Tap
+
+
+def words_of(taps, capability=CAPABILITY):
+    """What the walker fetches for taps: words of records, or bytes of the image."""
     found = []
     for tap in taps:
-        for group in range(tap.groups):
-            last = int(tap.last and group == tap.groups - 1)
+        size = 1 if tap.image else capability.records_per_word
+        for first in range(0, tap.groups, size):
+            records = min(size, tap.groups - first)
             found.append(
-                (tap.address + group, tap.weights + group * tap.group, tap.image, tap.exponent,
-                 last, tap.last_tile, tap.last_window)
-            )  # fmt: skip
+                Word(
+                    address=tap.address + first,
+                    weights=tap.weights + first * tap.group,
+                    image=tap.image,
+                    projection=tap.projection,
+                    last=int(tap.last and first + records == tap.groups),
+                    last_tile=tap.last_tile,
+                    last_window=tap.last_window,
+                    records=records,
+                    tap=tap,
+                )
+            )
     return found
+
+
+def random_records(word, rng, zeros=0.5, capability=CAPABILITY):
+    """Records (value, winner) of a word, some of them zero; of the image one byte."""
+    if word.image:
+        return [(rng.randrange(256), 0)]
+    return [
+        (0, 0)
+        if rng.random() < zeros
+        else (
+            rng.randrange(1, 1 << capability.activation_bits),
+            rng.randrange(1 << capability.winner_bits),
+        )
+        for _ in range(word.records)
+    ]
+
+
+def packed(word, records, capability=CAPABILITY):
+    """What memory holds of these records: the places behind them are zero."""
+    if word.image:
+        return records[0][0]
+    return sum(
+        (winner << capability.activation_bits | value) << number * capability.record_bits
+        for number, (value, winner) in enumerate(records)
+    )
+
+
+def issues_of(word, records):
+    """What is issued for a word: (value, winner, weights, exponent, whether it ends a window).
+
+    A word that ends a window without a record to multiply gives one entry of Nones.
+    """
+    tap = word.tap
+    found = [
+        [value, winner, word.weights + number * tap.group, tap.exponent, 0]
+        for number, (value, winner) in enumerate(records)
+        if value or word.image
+    ]
+    if word.last:
+        if not found:
+            found.append([None, None, None, None, 0])
+        found[-1][-1] = 1
+    return [tuple(one) for one in found]

@@ -1,44 +1,46 @@
 # amaranth: UnusedElaboratable=no
-"""The record walker alone: its worked timeline, the wait for the drain, and what clears it.
-
-`test_taps.py` compares it with a plain walk over whole layers.
-"""
+"""The word walker alone: its worked timeline, room and pauses, and what clears it."""
 
 import pytest
 
-from hw.engine.walker import RecordWalker
-from tests.hw.bus.helpers import simulate
-from tests.hw.engine.helpers import CAPABILITY
+from hw.engine.walker import WordWalker
+from tests.hw.bus.helpers import seeded, send, simulate
+from tests.hw.engine.helpers import CAPABILITY, TAP_FIELDS, plans, walk, words_of
 from tests.hw.timelines import drawn, in_docs
 
-GROUPS, GROUP, DRAIN = 2, 3, 7
+WORD_FIELDS = ("address", "weights", "image", "projection", "last", "last_tile", "last_window")
+
+#: Two words of four records a tap; a group is three feature maps.
+GROUPS, GROUP = 8, 3
 TAPS = {
     "A": {"address": 40, "weights": 100, "last": 0, "last_tile": 1},
-    "B": {"address": 50, "weights": 106, "last": 1, "last_tile": 1},
-    "C": {"address": 60, "weights": 112, "last": 1, "last_tile": 1},
+    "B": {"address": 48, "weights": 124, "last": 1, "last_tile": 1},
+    "C": {"address": 56, "weights": 148, "last": 1, "last_tile": 1},
 }
-ROWS = ("tap taken", "record", "weights", "ends")
+ROWS = ("tap taken", "ready", "word", "weights", "ends", "read next")
 
 
-def trace(cycles, *, taps="ABC", drain=DRAIN, clear=()):
-    """Rows of what goes in and comes out, in so many cycles; `clear` in those cycles."""
-    dut = RecordWalker(CAPABILITY)
+def trace(cycles, *, taps="ABC", busy=(), clear=()):
+    """Rows of what goes in and comes out, in so many cycles; not ready, cleared in those."""
+    dut = WordWalker(CAPABILITY)
     rows = {name: [] for name in ROWS}
 
     async def bench(ctx):
-        stored = {"groups": GROUPS - 1, "group": GROUP, "drain_cycles": 1}
-        ctx.set(dut.layer, stored | {"last_drain_cycles": drain - 1})
+        ctx.set(dut.layer, {"groups": GROUPS - 1, "group": GROUP})
         waiting = list(taps)
-        ends = None  # the tap whose last record is handed out next
+        ends = None  # the tap whose last word comes next
         for cycle in range(cycles):
             ctx.set(dut.clear, cycle in clear)
+            ctx.set(dut.o_words.ready, cycle not in busy)
             ctx.set(dut.i_taps.valid, bool(waiting))
             if waiting:
                 ctx.set(dut.i_taps.payload, TAPS[waiting[0]])
-            valid, issue = ctx.get(dut.valid), ctx.get(dut.issue)
-            rows["record"].append(issue.address if valid else None)
-            rows["weights"].append(issue.weights if valid else None)
-            rows["ends"].append(ends if valid and issue.last else None)
+            valid, word = ctx.get(dut.o_words.valid), ctx.get(dut.o_words.payload)
+            rows["ready"].append("x" if cycle not in busy else None)
+            rows["word"].append(word.address if valid else None)
+            rows["weights"].append(word.weights if valid else None)
+            rows["ends"].append(ends if valid and word.last else None)
+            rows["read next"].append(ctx.get(dut.address))
             taken = waiting[0] if waiting and ctx.get(dut.i_taps.ready) else None
             rows["tap taken"].append(taken)
             if taken:
@@ -50,20 +52,64 @@ def trace(cycles, *, taps="ABC", drain=DRAIN, clear=()):
 
 
 def test_the_timeline_in_the_docs():
-    assert drawn(trace(14)) == in_docs("Walker")
+    assert drawn(trace(11, busy=(4, 5))) == in_docs("Walker")
 
 
-@pytest.mark.parametrize("drain", [2, 3, 4, 9])
-def test_a_window_waits_for_the_drain_of_the_one_before(drain):
-    rows = trace(20, drain=drain)
-    before = rows["ends"].index("B")
-    assert rows["ends"].index("C") == before + max(GROUPS, drain)
+def test_clear_forgets_the_tap():
+    rows = trace(8, taps="AC", clear=[1])
+    assert rows["word"] == [None, 40, None, 56, 60, None, None, None]
+    assert rows["ends"][4] == "C"
 
 
-def test_clear_forgets_tap_and_drain():
-    """The tap under way is dropped, and no window waits for a drain that was given up."""
-    rows = trace(14, taps="ABCC", drain=100)
-    assert rows["record"][5:] == [60] + 8 * [None], "held: the drain takes 100 cycles"
-    rows = trace(14, taps="ABCC", drain=100, clear=[5])
-    assert rows["record"][5:] == [60, None, 60, 61] + 5 * [None]
-    assert rows["ends"][8] == "C"
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+@pytest.mark.parametrize("busy", [0.0, 0.5])
+def test_words(stall, busy):
+    """Whatever the pauses on both sides, the words are the same, each read a cycle before."""
+    rng = seeded(3)
+    dut = WordWalker(CAPABILITY)
+    for plan in plans(4, 300):
+        for index, layer in enumerate(plan.layers):
+            taps = walk(plan, index)
+            expected = [tuple(getattr(one, name) for name in WORD_FIELDS) for one in words_of(taps)]
+            found = []
+
+            async def feed(ctx, taps=taps, layer=layer):
+                ctx.set(dut.layer, layer.entry.stored())
+                ctx.set(dut.clear, 1)
+                await ctx.tick()
+                ctx.set(dut.clear, 0)
+                values = [{name: getattr(tap, name) for name in TAP_FIELDS} for tap in taps]
+                await send(ctx, dut.i_taps, values, stall=stall, rng=rng)
+                await ctx.tick().repeat(300)
+
+            async def watch(ctx, found=found):
+                read = None
+                while True:
+                    ready = rng.random() >= busy
+                    ctx.set(dut.o_words.ready, ready)
+                    if ctx.get(dut.o_words.valid):
+                        word = ctx.get(dut.o_words.payload)
+                        assert word.address == read, "what the memory shows is another word"
+                        if ready:
+                            found.append(tuple(int(word[name]) for name in WORD_FIELDS))
+                    read = ctx.get(dut.address)
+                    await ctx.tick()
+
+            simulate(dut, testbenches=[feed], background=[watch], deadline=400_000)
+            assert found == expected, f"{plan.network.name}, layer {index}"
+
+
+def test_while_no_frame_runs_the_hosts_address_is_read():
+    """A cycle after it is given."""
+    rng = seeded(2)
+    dut = WordWalker(CAPABILITY)
+
+    async def bench(ctx):
+        ctx.set(dut.idle, 1)
+        for _ in range(50):
+            address = rng.randrange(1 << CAPABILITY.record_address_bits)
+            ctx.set(dut.host_address, address)
+            await ctx.tick()
+            assert ctx.get(dut.address) == address
+
+    simulate(dut, testbenches=[bench])

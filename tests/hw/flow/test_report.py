@@ -47,7 +47,7 @@ def layer(name: str, cycles: int) -> SimpleNamespace:
 
 
 VERIFICATION = SimpleNamespace(
-    network=SimpleNamespace(frames=4, cycles=90_000),
+    network=SimpleNamespace(frames=4, cycles=(60_000, 90_000, 60_000, 78_000)),
     conformance=SimpleNamespace(
         networks=16, frames=32,
         coverage=SimpleNamespace(
@@ -116,9 +116,12 @@ def test_stable_keys():
     assert made["design_sha256"] == "2b" * 32
     assert made["clock_mhz"] == 36.0
     assert made["fmax_mhz"] == 38.123
-    assert made["cycles_predicted"] == made["cycles_rtl"] == 90_000
+    assert made["report_version"] == 2
+    assert made["cycles_bound"] == 90_000
+    assert (made["cycles_rtl"], made["cycles_mean"]) == ([60_000, 90_000, 60_000, 78_000], 72_000)
     assert made["verified"] == 4
-    assert made["inferences_per_second"] == pytest.approx(400.0)
+    assert made["inferences_per_second_bound"] == pytest.approx(400.0)
+    assert made["inferences_per_second"] == pytest.approx(500.0)
     assert made["array_utilisation"] == 0.97
     assert made["resources"] == {"lc": 3300, "dsp": 8, "ebr": 28, "spram": 4}
     assert made["seconds"] == {"synthesis": 12.346}
@@ -147,7 +150,9 @@ def test_report_of_an_earlier_version():
 def test_skipped_verification_in_the_report():
     made = report(verified=False)
     assert made["verified"] == 0
-    assert made["cycles_rtl"] is None
+    assert made["cycles_rtl"] is made["cycles_mean"] is made["inferences_per_second"] is None
+    text = printed(print_summary, made)
+    assert "not counted in RTL" in text and "at least 400.0 inferences a second\n" in text
     assert made["verification"]["status"] == "skipped"
 
 

@@ -28,7 +28,7 @@ from model.searching.space import Costs, DoesNotFit
 from model.training.recipe import Recipe
 from tests.model.programs import refusal
 
-PUBLISHED = 218_652  # cycles of dham8-up5k on icebreaker
+PUBLISHED = 218_578  # cycles of dham8-up5k on icebreaker, at most
 NOTHING = Images(torch.zeros(1, 32, 32, 3, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64))
 
 
@@ -55,7 +55,7 @@ def test_cycles_are_those_of_the_published_network(board):
     shape = shape_of("dham8")
     assert shape.group_sizes == (4, 4, 4, 2, 2, 2, 2)
     before = torch.get_rng_state()
-    assert board(shape) == published["cycles_predicted"] == PUBLISHED
+    assert board(shape) == published["cycles_bound"] == PUBLISHED
     assert torch.equal(torch.get_rng_state(), before)  # a training beside it is not disturbed
     for key in ("layers", "memory", "clock_mhz"):
         assert board.plan(shape)[key] == published[key]
