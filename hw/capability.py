@@ -23,7 +23,15 @@ _LIMITS = {
     "winner_bits": 7,
     "parameter_words": 65536,
     "activation_bits": OPERAND_BITS,
+    "pipeline": 1,
 }
+
+_MAY_BE_ZERO = ("processor_words", "pipeline")
+
+_OF_FAMILY = -1  # the pipeline that the family chooses
+
+#: The pipeline of each family whose memories and multipliers need more than the short one.
+_FAMILY_PIPELINES = {"ecp5": 1}
 
 
 def address_bits(depth: int) -> int:
@@ -61,6 +69,9 @@ class Capability:
     processor_words : int
         More words of the weight memory, behind those of networks: the processor's memory. 0 where
         there is no processor.
+    pipeline : int
+        Number of the pipeline (`hw.pipeline.PIPELINES`): 0 is the short one, 1 the long one. If
+        none is given, the family chooses.
     """
 
     family: str = "ice40"
@@ -81,18 +92,21 @@ class Capability:
     layer_entries: int = 16
     image_bytes: int = 3072
     logit_words: int = 128
+    pipeline: int = _OF_FAMILY
 
     def __post_init__(self) -> None:
         if self.family not in WEIGHT_BLOCKS:
             known = ", ".join(WEIGHT_BLOCKS)
             raise ValueError(f"Family must be one of {known}, not {self.family!r}")
+        if self.pipeline == _OF_FAMILY:
+            object.__setattr__(self, "pipeline", _FAMILY_PIPELINES.get(self.family, 0))
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "family":
                 continue
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{_words(field.name)} must be an integer, not {value!r}")
-            if value < (field.name != "processor_words"):
+            if value < (field.name not in _MAY_BE_ZERO):
                 raise ValueError(f"{_words(field.name)} must be a positive integer, not {value}")
         if self.lanes % 8:
             raise ValueError(f"Lanes must be a multiple of 8, not {self.lanes}")

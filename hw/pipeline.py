@@ -1,46 +1,45 @@
-"""The pipeline in clock cycles: a constant for each part, from which all sums are made.
+"""The pipeline in clock cycles: what each part takes, from which all sums are made.
 
 The engine's parts (``hw.engine``) take their depths from here; the cycle model
 (``hw.compile.timing``) adds them up; the guarantees of the byte stream (``hw.soc.stream``) are what
-a plan may count on. All values are clock cycles. Nothing here needs Amaranth.
+a plan may count on. Most parts take the same in every engine: those are constants. The others
+depend on how fast a family's memories and multipliers are: those are fields of a `Pipeline`, which
+`pipeline_of` finds for a capability. All values are clock cycles. Nothing here needs Amaranth.
 """
 
-from hw.capability import REQUANTISE_INTERVAL
+from dataclasses import dataclass
+
+from hw.capability import REQUANTISE_INTERVAL, Capability
 from hw.layer_entry import LAST_WORD
 
 __all__ = [
     "AHEAD_CYCLES",
     "BYTE_CYCLES",
     "CHANNEL_SUM_STAGES",
-    "DRAIN_LATENCY",
     "FIRST_VISIT_CYCLES",
-    "ISSUE_TO_WRITE_CYCLES",
+    "LONG",
     "OVERWRITE_CYCLES",
+    "PIPELINES",
     "PRODUCT_CYCLES",
     "QUEUED_WORDS",
     "QUEUE_CYCLES",
     "QUEUE_TO_ISSUE_CYCLES",
-    "REQUANTISE_LATENCY",
+    "SHORT",
     "SHORTCUT_CYCLES",
     "SOON_CYCLES",
     "SUM_CYCLES",
-    "SUM_STAGES",
     "TAP_CYCLES",
-    "TURNAROUND_CYCLES",
     "WALK_CYCLES",
     "WINDOW_CYCLES",
-    "WINDOW_SUM_STAGES",
     "WINNER_LATENCY",
+    "Pipeline",
+    "pipeline_of",
 ]
 
 # --- from layer to layer: hw.engine.sequencer -----------------------------------------------------
 
 _LEAVE_CYCLES = 1  # the state RUN sees that the layer is done
-_FETCH_CYCLES = LAST_WORD + 1  # the state FETCH: a word of fields each
-_BEGIN_CYCLES = 1  # the state BEGIN: the last word comes; the start pulse follows
-
-TURNAROUND_CYCLES: int = _LEAVE_CYCLES + _FETCH_CYCLES + _BEGIN_CYCLES
-"""From a layer's end to the start pulse of the next."""
+_FETCH_CYCLES = LAST_WORD + 1  # the state FETCH: the address of a word of fields each
 
 # --- from tap to tap: hw.engine.taps --------------------------------------------------------------
 
@@ -77,10 +76,8 @@ QUEUED_WORDS = 3
 """Words whose records wait to be issued, the one at work included."""
 
 QUEUE_TO_ISSUE_CYCLES = 1
-"""From the cycle in which a word is taken from memory to the issue of its first record."""
+"""From the cycle in which the issuer takes a word to the issue of its first record."""
 
-_VALUE_CYCLES = 1  # from the issue of a record to its value and winner, and the weights' address
-_WEIGHT_CYCLES = 1  # from the weights' address to the weights
 
 # --- the array: hw.engine.array -------------------------------------------------------------------
 
@@ -95,31 +92,122 @@ SOON_CYCLES = PRODUCT_CYCLES + SUM_CYCLES - 1
 
 # --- the drain: hw.engine.drain -------------------------------------------------------------------
 
-WINDOW_SUM_STAGES = 3
-"""Registers from a lane's turn to its window's sum: what the lane showed last, the lane's running
-sum, the window's sum."""
-
 CHANNEL_SUM_STAGES = 2
 """Registers from a window's sum to S: sum and bias, S."""
-
-SUM_STAGES = WINDOW_SUM_STAGES + CHANNEL_SUM_STAGES
-"""From a lane's turn to its S."""
 
 WINNER_LATENCY = 1
 """From a group's last key to its winner."""
 
+_LANE_STAGES = 1  # the register of the lane's number, behind its turn: what it showed last is read
+_WINDOW_STAGES = 1  # the register of the window's sum
 _TAKE_CYCLES = 1  # the requantiser's registers of sum and multiplier
 _ROUND_CYCLES = 1  # rounding and clamping
 
-REQUANTISE_LATENCY = _TAKE_CYCLES + REQUANTISE_INTERVAL + _ROUND_CYCLES
-"""From a sum to its value."""
 
-DRAIN_LATENCY = SUM_STAGES + WINNER_LATENCY + REQUANTISE_LATENCY + WINNER_LATENCY
-"""From `soon` to the cycle in which a one-lane window's last word is written: the winner by S, the
-requantiser and the winner by Q behind the sum."""
+# --- what a family chooses ------------------------------------------------------------------------
 
-ISSUE_TO_WRITE_CYCLES = _VALUE_CYCLES + _WEIGHT_CYCLES + SOON_CYCLES + DRAIN_LATENCY
-"""From a window's last issue to the write of its last word, if it has one lane."""
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """What the parts take that differ from pipeline to pipeline, and the sums of them.
+
+    Cycles are 1, or 2 where a register stands between.
+
+    Parameters
+    ----------
+    table_cycles : int
+        From the address of a word of the layer table to the word.
+    word_stages : int
+        Stages between the walker and the issuer, each of which holds a word. 0: the memories of
+        records and of the image are addressed a cycle ahead of the walker's word, and show this
+        word. 2: the word addresses them; one stage is what they show, the other a register of it.
+    address_cycles : int
+        From the issue of a record to the weights' address, or from the host's address to it.
+    weight_cycles : int
+        From the address of a weight word to the weights.
+    drain_read_cycles : int
+        From an address to what the drain reads there: a channel's parameters, the residual's word,
+        what a lane showed last.
+    multiply_cycles : int
+        From a digit of the requantiser's multiplier to the sum that has its product.
+    """
+
+    table_cycles: int
+    word_stages: int
+    address_cycles: int
+    weight_cycles: int
+    drain_read_cycles: int
+    multiply_cycles: int
+
+    @property
+    def turnaround_cycles(self) -> int:
+        """From a layer's end to the start pulse of the next, behind the table's last word."""
+        return _LEAVE_CYCLES + _FETCH_CYCLES + self.table_cycles
+
+    @property
+    def operand_cycles(self) -> int:
+        """From the issue of a record to its operands: its value beside the weights."""
+        return self.address_cycles + self.weight_cycles
+
+    @property
+    def window_sum_stages(self) -> int:
+        """Registers from a lane's turn to its window's sum."""
+        return _LANE_STAGES + self.drain_read_cycles + _WINDOW_STAGES
+
+    @property
+    def requantise_latency(self) -> int:
+        """From a sum to its value."""
+        return _TAKE_CYCLES + REQUANTISE_INTERVAL + self.multiply_cycles - 1 + _ROUND_CYCLES
+
+    @property
+    def drain_latency(self) -> int:
+        """From `soon` to the cycle in which a one-lane window's last word is written: the winner by
+        S, the requantiser and the winner by Q behind the sum."""
+        sums = self.window_sum_stages + CHANNEL_SUM_STAGES
+        return sums + WINNER_LATENCY + self.requantise_latency + WINNER_LATENCY
+
+    @property
+    def issue_to_write_cycles(self) -> int:
+        """From a window's last issue to the write of its last word, if it has one lane."""
+        return self.operand_cycles + SOON_CYCLES + self.drain_latency
+
+    @property
+    def memory_latency(self) -> int:
+        """From a new address of the host's memory window to what is read there."""
+        word = 1 + max(1, self.word_stages)  # through the walker's register
+        read = max(word, self.address_cycles + self.weight_cycles)
+        return read + self.address_cycles - 1  # and as many registers on the way back
+
+
+SHORT = Pipeline(
+    table_cycles=1,
+    word_stages=0,
+    address_cycles=1,
+    weight_cycles=1,
+    drain_read_cycles=1,
+    multiply_cycles=1,
+)
+"""No register that can be done without: the iCE40's, whose logic cells are few."""
+
+LONG = Pipeline(
+    table_cycles=2,
+    word_stages=2,
+    address_cycles=2,
+    weight_cycles=2,
+    drain_read_cycles=2,
+    multiply_cycles=2,
+)
+"""A register behind every memory, before the many block RAMs of the weights, and in the
+requantiser: the ECP5's, whose block RAMs are slow beside its logic, and far from each other."""
+
+PIPELINES = (SHORT, LONG)
+"""By `Capability.pipeline`."""
+
+
+def pipeline_of(capability: Capability) -> Pipeline:
+    """The pipeline of the engine that `capability` describes."""
+    return PIPELINES[capability.pipeline]
+
 
 # --- the byte stream: hw.soc.stream ---------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from hw.compile.plan import Plan
 from hw.compile.timing import NonZero, layer_timing, non_zero
-from hw.pipeline import TURNAROUND_CYCLES
+from hw.pipeline import pipeline_of
 from model.network import Projection
 
 __all__ = ["FrameCycles", "frame_cycles"]
@@ -53,8 +53,9 @@ def frame_cycles(plan: Plan, values: Sequence[np.ndarray]) -> FrameCycles:
         found = NonZero(read(layer.source), shortcut)
         timings.append(layer_timing(planned.entry, capability, found))
     first = [one.first_word for one in timings]
+    turnaround = pipeline_of(capability).turnaround_cycles
     layers = np.empty((frames, len(timings)), np.int64)
     for index, timing in enumerate(timings):
         following = first[(index + 1) % len(first)]
-        layers[:, index] = timing.end - first[index] + TURNAROUND_CYCLES + following
+        layers[:, index] = timing.end - first[index] + turnaround + following
     return FrameCycles(frames=layers.sum(axis=1), layers=layers)

@@ -18,7 +18,7 @@ from hw.compile.places import Place, PlanError, allocate, sources
 from hw.compile.timing import layer_timing
 from hw.compile.words import bus_words, overlapped, parameter_words, pixel_words, weight_words
 from hw.layer_entry import LayerEntry
-from hw.pipeline import BYTE_CYCLES, OVERWRITE_CYCLES, TURNAROUND_CYCLES
+from hw.pipeline import BYTE_CYCLES, OVERWRITE_CYCLES, pipeline_of
 from model.network import Network
 from model.network.count import multiplications
 
@@ -83,13 +83,14 @@ class Plan:
             return None
         height, width, channels = self.network.input_shape
         lines = layer_timing(entry, self.capability).lines
+        turnaround = pipeline_of(self.capability).turnaround_cycles
         begins = range(entry.start_y, entry.last_y + 1, entry.stride)
         cycles = 0
         for line in range(height):
             last = max((y for y, begin in enumerate(begins) if begin <= line), default=None)
             if last is not None:
                 written = BYTE_CYCLES * (width * channels * line // 4 * 4)  # in whole words
-                cycles = max(cycles, TURNAROUND_CYCLES + lines[last] + OVERWRITE_CYCLES - written)
+                cycles = max(cycles, turnaround + lines[last] + OVERWRITE_CYCLES - written)
         return cycles
 
     @property
@@ -237,11 +238,12 @@ def _layer_plans(
 ) -> tuple[LayerPlan, ...]:
     tensors = network.tensors
     timings = [layer_timing(entry, capability) for entry in loaded.entries]
+    turnaround = pipeline_of(capability).turnaround_cycles
     logits = Place(1, capability.bank_words - capability.logit_words, len(network.classes))
     layers = []
     for index, (layer, timing) in enumerate(zip(network.layers, timings, strict=True)):
         following = timings[(index + 1) % len(timings)]
-        cycles = timing.end - timing.first_word + TURNAROUND_CYCLES + following.first_word
+        cycles = timing.end - timing.first_word + turnaround + following.first_word
         count = multiplications(layer, tensors)
         source = tensors[layer.source]
         output = tensors[index + 1] if layer.kind == "conv" else None

@@ -17,7 +17,6 @@ from hw.capability import Capability
 from hw.layer_entry import LayerEntry
 from hw.pipeline import (
     FIRST_VISIT_CYCLES,
-    ISSUE_TO_WRITE_CYCLES,
     QUEUE_CYCLES,
     QUEUE_TO_ISSUE_CYCLES,
     QUEUED_WORDS,
@@ -25,6 +24,8 @@ from hw.pipeline import (
     TAP_CYCLES,
     WALK_CYCLES,
     WINDOW_CYCLES,
+    Pipeline,
+    pipeline_of,
 )
 
 __all__ = ["LayerTiming", "NonZero", "layer_timing", "non_zero"]
@@ -82,10 +83,11 @@ def layer_timing(
     """Timing of the layer whose table entry is `entry`, for records as `found`; None: the bound.
 
     Per tap i: visited in cycle v, pushed into the queue in cycle p, popped by the walker in cycle
-    q, its last word taken from memory in cycle t, where p[i] = max(v[i], q[i - 1]) and
+    q, its last word read out of memory in cycle t, where p[i] = max(v[i], q[i - 1]) and
     q[i] = max(p[i] + 1, t[i - 1]). What follows is `_Words`.
     """
-    words = _Words(arrays=found is not None)
+    pipeline = pipeline_of(capability)
+    words = _Words(pipeline, arrays=found is not None)
     source = _tap(entry.image, entry.groups, capability)
     shortcut = _tap(entry.projection_image, entry.projection_groups, capability)
     visit: Any = FIRST_VISIT_CYCLES
@@ -122,7 +124,7 @@ def layer_timing(
             for drain in drains:
                 for number, (cycles, counts) in enumerate(taps):
                     visit = words.latest(visit + cycles, popped)
-                    popped = words.latest(visit + QUEUE_CYCLES, words.taken)
+                    popped = words.latest(visit + QUEUE_CYCLES, words.read)
                     if first_word is None:
                         first_word = popped + WALK_CYCLES
                     ends = number == len(taps) - 1
@@ -130,44 +132,52 @@ def layer_timing(
                 visit = visit + rest + WINDOW_CYCLES
                 words.drained = words.left[0] + drain
             visit = visit + moved
-        lines.append(words.taken)
+        lines.append(words.read)
     assert first_word is not None  # each window has a tap inside the image
     last_lane = (entry.tile_lanes - 1) * entry.lane_cycles
-    end = words.left[0] + last_lane + ISSUE_TO_WRITE_CYCLES
+    end = words.left[0] + last_lane + pipeline.issue_to_write_cycles
     if found is not None:
         return LayerTiming(first_word, np.asarray(end), tuple(map(np.asarray, lines)))
     return LayerTiming(first_word, end, tuple(lines))
 
 
 class _Words:
-    """Words from memory to the issue of their last record (`hw.engine.walker`, `issuer`).
+    """Words from memory to the issue of their last record (`hw.engine.walker`, `stages`, `issuer`).
 
-    ``taken`` is the cycle in which the last word was taken from memory; ``left`` are those in which
-    words left the queue, the latest first; ``drained`` is the first cycle in which the next window
-    may end.
+    ``entered`` are the cycles in which the last word entered each stage, and the issuer's queue;
+    ``left`` those in which words left the queue, the latest first; ``drained`` is the first cycle
+    in which the next window may end.
     """
 
-    def __init__(self, *, arrays: bool) -> None:
+    def __init__(self, pipeline: Pipeline, *, arrays: bool) -> None:
         self.latest: Callable[[Any, Any], Any] = np.maximum if arrays else max
         self.choose: Callable[[Any, Any, Any], Any] = np.where if arrays else _choose
-        self.taken: Any = _LONG_AGO
+        self.entered: list[Any] = [_LONG_AGO] * (pipeline.word_stages + 1)
         self.left: list[Any] = [_LONG_AGO] * QUEUED_WORDS
         self.drained: Any = 0
 
-    def walk(self, cycle: Any, counts: Sequence, ends: bool) -> None:
-        """The words of a tap, the first of them read in `cycle`.
+    @property
+    def read(self) -> Any:
+        """The cycle in which the last word was read out of memory, and not again."""
+        return self.entered[0]
 
-        A word stands at the memory's output until it is taken: once there is room, which is when
-        the first of the `QUEUED_WORDS` last words that were queued has left. A word without records
-        is not queued, unless it is the window's last. Records are issued one a cycle, from
-        `QUEUE_TO_ISSUE_CYCLES` later on or when the word before has left. The last word of a window
-        takes a cycle even if it has none.
+    def walk(self, cycle: Any, counts: Sequence, ends: bool) -> None:
+        """The words of a tap, the first of them at the walker's output in `cycle`.
+
+        A word stands there, and in each stage, until it is taken. A stage takes it once the word
+        before leaves the stage, and shows it in the next cycle. The issuer takes it once there is
+        room, which is when the first of the `QUEUED_WORDS` last words that were queued has left. A
+        word without records is not queued, unless it is the window's last. Records are issued one a
+        cycle, from `QUEUE_TO_ISSUE_CYCLES` later on or when the word before has left. The last word
+        of a window takes a cycle even if it has none.
         """
         final = len(counts) - 1
         for number, count in enumerate(counts):
             last = ends and number == final
-            self.taken = self.latest(cycle, self.left[-1] + 1)
-            leaves = self.latest(self.taken + QUEUE_TO_ISSUE_CYCLES, self.left[0] + 1)
+            for place, free in enumerate([*self.entered[1:], self.left[-1] + 1]):
+                self.entered[place] = self.latest(cycle, free)
+                cycle = self.entered[place] + 1
+            leaves = self.latest(self.entered[-1] + QUEUE_TO_ISSUE_CYCLES, self.left[0] + 1)
             leaves = leaves + self.latest(count, 1) - 1
             if last:
                 leaves = self.latest(leaves, self.drained)
@@ -178,7 +188,7 @@ class _Words:
                     for here, after in zip(self.left, left, strict=True)
                 ]
             self.left = left
-            cycle = self.taken + 1
+            cycle = self.read + 1
 
 
 def _choose(condition: bool, one: int, other: int) -> int:

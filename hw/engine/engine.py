@@ -6,6 +6,7 @@ from amaranth.lib.wiring import Out, connect
 
 from hw.capability import Capability
 from hw.engine.array import SparseArray
+from hw.engine.delay import delayed
 from hw.engine.drain import Drain
 from hw.engine.fetch import Fetch
 from hw.engine.host import HostAccess
@@ -21,8 +22,10 @@ from hw.engine.memory import (
 from hw.engine.operands import Operands
 from hw.engine.queue import Queue
 from hw.engine.sequencer import Sequencer
+from hw.engine.stages import WordStages
 from hw.engine.taps import TapGenerator, tap_layout
 from hw.engine.walker import WordWalker
+from hw.pipeline import pipeline_of
 
 __all__ = ["Engine"]
 
@@ -31,8 +34,8 @@ class Engine(wiring.Component):
     """Runs a network of convolutions and a classifier on images, frame by frame.
 
     Taps flow from the generator through a queue to the walker, words of records from the walker
-    through memory to the issuer. Behind the issuer every part has a fixed latency: operands, array
-    and drain.
+    through memory to the issuer; in a long pipeline stages hold them on the way. Behind the
+    issuer every part has a fixed latency: operands, array and drain.
 
     Parameters
     ----------
@@ -51,6 +54,7 @@ class Engine(wiring.Component):
         m = Module()
         capability = self._capability
         host = self.host
+        pipeline = pipeline_of(capability)
         m.submodules.sequencer = sequencer = Sequencer(capability)
         m.submodules.generator = generator = TapGenerator(capability)
         m.submodules.queue = queue = Queue(tap_layout(capability))
@@ -94,16 +98,34 @@ class Engine(wiring.Component):
         # Taps, and the words that they lead to.
         connect(m, generator.o_taps, queue.i)
         connect(m, queue.o, walker.i_taps)
-        connect(m, walker.o_words, issuer.i_words)
+        words, records, pixels = walker.o_words, activations.a_data, image.data
+        address = walker.address
+        if pipeline.word_stages:
+            m.submodules.stages = stages = WordStages(capability)
+            m.d.comb += [
+                stages.clear.eq(sequencer.clear),
+                stages.i_records.eq(records),
+                stages.i_bytes.eq(pixels),
+                activations.a_advance.eq(stages.advance),
+                image.advance.eq(stages.advance),
+            ]
+            connect(m, words, stages.i_words)
+            address = words.payload.address
+            words, records, pixels = stages.o_words, stages.o_records, stages.o_bytes
+        connect(m, words, issuer.i_words)
+
+        def late(signal):
+            """As the host's address is on its way to the weights, so is whatever else is its."""
+            return delayed(m, signal, pipeline.address_cycles - 1, name=f"{signal.name}_late")
 
         # The host's memory window: its addresses enter where the engine's own would.
         m.d.comb += [
             access.mem_region.eq(host.mem_region),
             access.mem_addr.eq(host.mem_addr),
             access.mem_write.eq(host.mem_write),
-            host.mem_read_data.eq(access.mem_read_data),
+            host.mem_read_data.eq(late(access.mem_read_data)),
             access.idle.eq(~sequencer.busy),
-            access.word_data.eq(activations.a_data),
+            access.word_data.eq(records),
             access.weights_data.eq(weights.data),
             walker.idle.eq(~sequencer.busy),
             walker.host_address.eq(access.word_addr << capability.sub_bits),
@@ -111,37 +133,37 @@ class Engine(wiring.Component):
             operands.host_weights.eq(access.weights_addr),
         ]
 
-        # What the host writes.
+        # What the host writes, as much later as its address is at the weights.
         m.d.comb += [
-            weights.write.eq(access.write_weights),
-            weights.write_half.eq(access.weights_half),
-            weights.write_mask.eq(host.mem_write_mask),
-            weights.write_data.eq(host.mem_write_data),
-            image.write.eq(access.write_image),
-            image.write_addr.eq(host.mem_addr),
-            image.write_data.eq(host.mem_write_data),
-            parameters.write.eq(access.write_parameters),
-            parameters.write_addr.eq(access.parameters_addr),
-            parameters.write_high.eq(access.parameters_high),
-            parameters.write_data.eq(host.mem_write_data),
-            layers.write.eq(access.write_layers),
-            layers.write_addr.eq(host.mem_addr),
-            layers.write_data.eq(host.mem_write_data),
+            weights.write.eq(late(access.write_weights)),
+            weights.write_half.eq(late(access.weights_half)),
+            weights.write_mask.eq(late(host.mem_write_mask)),
+            weights.write_data.eq(late(host.mem_write_data)),
+            image.write.eq(late(access.write_image)),
+            image.write_addr.eq(late(host.mem_addr)),
+            image.write_data.eq(late(host.mem_write_data)),
+            parameters.write.eq(late(access.write_parameters)),
+            parameters.write_addr.eq(late(access.parameters_addr)),
+            parameters.write_high.eq(late(access.parameters_high)),
+            parameters.write_data.eq(late(host.mem_write_data)),
+            layers.write.eq(late(access.write_layers)),
+            layers.write_addr.eq(late(host.mem_addr)),
+            layers.write_data.eq(late(host.mem_write_data)),
         ]
 
         # From addresses to words, from records to operands.
         m.d.comb += [
-            fetch.address.eq(walker.address),
-            fetch.word.eq(walker.o_words.payload),
+            fetch.address.eq(address),
+            fetch.word.eq(words.payload),
             issuer.i_data.eq(fetch.data),
             operands.valid.eq(issuer.valid),
             operands.last.eq(issuer.last),
             operands.issue.eq(issuer.issue),
             operands.drain.eq(sequencer.drain),
             activations.a_addr.eq(fetch.word_addr),
-            fetch.word_data.eq(activations.a_data),
+            fetch.word_data.eq(records),
             image.addr.eq(fetch.image_addr),
-            fetch.image_data.eq(image.data),
+            fetch.image_data.eq(pixels),
             weights.addr.eq(operands.weights_addr),
             array.valid.eq(operands.o_valid),
             array.last.eq(operands.o_last),

@@ -20,6 +20,9 @@ def data_bits(capability: Capability) -> int:
 class Fetch(wiring.Component):
     """Reads a word of records, or a byte of the image. Everything here is combinational.
 
+    In a long pipeline a `hw.engine.stages.WordStages` lies between the memories and `word_data`,
+    `image_data`.
+
     Parameters
     ----------
     capability : Capability
@@ -27,13 +30,13 @@ class Fetch(wiring.Component):
     Members
     -------
     address : In
-        Of the word that is wanted in the next cycle: the walker's.
+        Of the word that the memories must show in the next cycle: the walker's.
     word : In(word_layout)
-        What is wanted in this cycle.
+        The word whose data comes in this cycle.
     word_addr, word_data : Out, In
-        Activation memory's main port, one cycle of latency.
+        Activation memory's main port.
     image_addr, image_data : Out, In(32)
-        Image memory, one cycle of latency.
+        Image memory.
     data : Out(data_bits)
         The records of `word`, or its byte.
     """

@@ -3,10 +3,7 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["MEMORY_LATENCY", "HostPort"]
-
-#: Clock cycles from a new ``mem_addr`` to its ``mem_read_data``.
-MEMORY_LATENCY = 2
+__all__ = ["HostPort"]
 
 
 class HostPort(wiring.Signature):
@@ -36,10 +33,12 @@ class HostPort(wiring.Signature):
     mem_write_mask : In(4)
         Bytes of the word to write, WEIGHTS only: elsewhere words are written whole.
     mem_write : In(1)
-        Write pulse. While a frame is under way only IMAGE takes writes without harm to it.
+        Write pulse. The memory has the word `Pipeline.address_cycles` later. While a frame is under
+        way only IMAGE takes writes without harm to it.
     mem_read_data : Out(32)
         Of WEIGHTS, ACTIVATIONS and LOGITS; the others cannot be read. Valid once region and address
-        have stood still for MEMORY_LATENCY cycles. While a frame is under way it is undefined.
+        have stood still for `Pipeline.memory_latency` cycles. While a frame is under way it is
+        undefined.
     """
 
     def __init__(self):

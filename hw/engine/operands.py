@@ -1,12 +1,13 @@
-"""Operands: from an issue to what the array multiplies, in two stages of fixed latency."""
+"""Operands: from an issue to what the array multiplies, in stages of fixed latency."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import OPERAND_BITS, Capability
+from hw.engine.delay import delayed
 from hw.engine.issuer import issue_layout
-from hw.pipeline import SOON_CYCLES
+from hw.pipeline import SOON_CYCLES, pipeline_of
 
 __all__ = ["Operands"]
 
@@ -15,7 +16,8 @@ class Operands(wiring.Component):
     """Reads the weights that each record's winner picks, and brings the value beside them.
 
     Stages, named by what their registers hold: (1) the issue, whose winner gives the weights'
-    address, (2) the value beside the weights. The array's stages follow.
+    address, (2) the value beside the weights; between them whatever registers the weight memory
+    has before it and behind it. The array's stages follow.
 
     While no frame runs, the host's address of weights goes through stage 1's register.
 
@@ -32,7 +34,7 @@ class Operands(wiring.Component):
     idle, host_weights : In(1), In
         No frame runs; the host's address of a weight word.
     weights_addr : Out
-        Weight memory, one cycle of latency: its data and ``o_value`` come together.
+        Weight memory, `Pipeline.weight_cycles` of latency: its data and ``o_value`` come together.
     o_valid, o_last, o_value : Out
         The array's operand.
     last_tile, last_window : Out(1)
@@ -67,7 +69,14 @@ class Operands(wiring.Component):
         m.d.sync += [valid1.eq(self.valid), last1.eq(self.last), issue1.eq(self.issue)]
         with m.If(self.idle):
             m.d.sync += [issue1.weights.eq(self.host_weights), issue1.winner.eq(0)]
-        m.d.comb += self.weights_addr.eq(issue1.weights + issue1.winner)
+        pipeline = pipeline_of(self._capability)
+        before = pipeline.address_cycles - 1
+        address = delayed(m, issue1.weights + issue1.winner, before, name="address")
+        m.d.comb += self.weights_addr.eq(address)
+        further = before + pipeline.weight_cycles - 1
+        valid1 = delayed(m, valid1, further, name="valid")
+        last1 = delayed(m, last1, further, name="last")
+        issue1 = delayed(m, issue1, further, name="issue")
 
         # (2) The weights come; the value stands beside them.
         last2, last_tile2, last_window2 = Signal(), Signal(), Signal()

@@ -5,15 +5,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import address_bits
+from hw.engine.delay import delayed
 from hw.engine.layout import INITIAL, layer_layout, loads_layout
 from hw.layer_entry import ENTRY_WORDS, LAST_WORD, WORD_BITS, table_words
-from hw.pipeline import ISSUE_TO_WRITE_CYCLES
+from hw.pipeline import PIPELINES, pipeline_of
 
 __all__ = ["Sequencer"]
 
 #: Cycles in which every stage behind the walker runs empty, beyond those of the drain's lanes.
 CLEAR_CYCLES = 24
-assert CLEAR_CYCLES >= ISSUE_TO_WRITE_CYCLES
+assert all(CLEAR_CYCLES >= one.issue_to_write_cycles for one in PIPELINES)
 
 
 class Sequencer(wiring.Component):
@@ -35,7 +36,7 @@ class Sequencer(wiring.Component):
         Pulse, in the middle of that: all lanes are drained once, so that the drain knows where
         the accumulators stand.
     table_addr, table_data : Out, In(16)
-        Layer table memory, one cycle of latency.
+        Layer table memory, `Pipeline.table_cycles` of latency.
     """
 
     def __init__(self, capability):
@@ -68,7 +69,7 @@ class Sequencer(wiring.Component):
         m = Module()
         word = Signal(range(ENTRY_WORDS))
         previous = Signal.like(word)
-        fetched = Signal()  # table_data is word `previous`
+        fetched = Signal()  # the memory shows word `previous`
         # All lanes at the slowest pace, behind what was under way and again behind the pulse.
         drain_at = 4 * self._capability.lanes + CLEAR_CYCLES
         idle_after = 2 * drain_at
@@ -76,10 +77,13 @@ class Sequencer(wiring.Component):
 
         m.d.comb += self.table_addr.eq(Cat(word, self.layer_index))
         m.d.sync += [previous.eq(word), fetched.eq(0), self.layer_start.eq(0)]
+        further = pipeline_of(self._capability).table_cycles - 1
+        arrived = delayed(m, fetched, further, name="arrived")
+        number_arrived = delayed(m, previous, further, name="number_arrived")
         kept = Signal(layer_layout(self._capability))
         for number, fields in enumerate(table_words(self._capability)):
             here = Signal(name=f"word{number}")
-            m.d.comb += here.eq(fetched & (previous == number))
+            m.d.comb += here.eq(arrived & (number_arrived == number))
             offset = 0
             for field in fields:
                 name = field.name
@@ -118,8 +122,12 @@ class Sequencer(wiring.Component):
                 m.d.sync += [word.eq(word + 1), fetched.eq(1)]
                 with m.If(word == LAST_WORD):
                     m.d.sync += word.eq(0)
-                    m.next = "BEGIN"
+                    m.next = "WAIT" if further else "BEGIN"
                 leave()
+            if further:  # the last word is in the register
+                with m.State("WAIT"):
+                    m.next = "BEGIN"
+                    leave()
             with m.State("BEGIN"):
                 m.d.sync += self.layer_start.eq(1)
                 m.next = "RUN"

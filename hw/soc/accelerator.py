@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from hw.bus.csr import CSRBank
 from hw.bus.window import MemoryWindows
 from hw.bus.wishbone import Decoder, Signature
-from hw.engine.interface import MEMORY_LATENCY
+from hw.pipeline import pipeline_of
 from hw.regions import Region
 from hw.register_map import ENGINE_MAP, constant_words
 
@@ -23,8 +23,8 @@ _WINDOWS = 1 << 19  # words of all eight windows' address range, and where it st
 class Accelerator(wiring.Component):
     """Wishbone subordinate with everything of `hw.register_map.ENGINE_MAP`, around an engine.
 
-    Latency: a register 2 cycles after `stb`; a window write 2, a window read MEMORY_LATENCY + 1;
-    an address that is not mapped ends in `err` after 1.
+    Latency: a register 2 cycles after `stb`; a window write 2, a window read
+    `Pipeline.memory_latency` + 1; an address that is not mapped ends in `err` after 1.
 
     Parameters
     ----------
@@ -58,6 +58,7 @@ class Accelerator(wiring.Component):
         if clock_hz < 1:
             raise ValueError(f"Clock must be positive, not {clock_hz} Hz")
         self._engine = engine
+        self._pipeline = pipeline_of(capability)
         self._constants = constant_words(capability=capability, clock_hz=clock_hz)
         self._beside = dict(beside or {})
         super().__init__(
@@ -76,7 +77,7 @@ class Accelerator(wiring.Component):
             readable=[one.index for one in ENGINE_MAP.windows if "r" in one.access],
             writable=[one.index for one in ENGINE_MAP.windows if "w" in one.access],
             by_byte=[Region.WEIGHTS],
-            read_latency=MEMORY_LATENCY,
+            read_latency=self._pipeline.memory_latency,
         )
         m.submodules.decoder = decoder = Decoder(
             addr_width=ADDRESS_WIDTH,

@@ -91,9 +91,10 @@ ARITHMETIC = described(
 
 GEOMETRY = described(
     "GEOMETRY",
-    "Capability: residuals and sizes.",
+    "Capability: residuals, sizes and pipeline.",
     fixed("FACTOR_BITS", 0, 8, "Bits of the identity residual's factor r, sign included."),
     fixed("SIZE_BITS", 8, 8, "Bits of heights, widths and kernel sizes."),
+    fixed("PIPELINE", 16, 8, "Number of the pipeline: its stages decide a frame's cycles."),
 )
 
 WEIGHT_WORDS = described(

@@ -30,6 +30,7 @@ _CHOICES = {
     "layer_entries": (4, 7, 16),
     "image_bytes": (64, 100, 1024, 3072, 5000),
     "logit_words": (4, 16, 128),
+    "pipeline": (0, 1),
 }
 
 

@@ -32,12 +32,17 @@ def test_address_bits(depth, bits):
 
 
 NUMBERS = [name for name in Capability.__dataclass_fields__ if name != "family"]
-OPTIONAL = "processor_words"  # may be 0
+OPTIONAL = ("processor_words", "pipeline")  # may be 0
 
 
 @pytest.mark.parametrize(
     "name, value",
-    [(name, value) for name in NUMBERS for value in (0, -1) if (name, value) != (OPTIONAL, 0)],
+    [
+        (name, value)
+        for name in NUMBERS
+        for value in (0, -2)
+        if (name, value) not in [(one, 0) for one in OPTIONAL]
+    ],
 )
 def test_not_positive(name, value):
     words = name.replace("_", " ").capitalize()
@@ -62,6 +67,7 @@ def test_no_integer(name, value):
         ({"records_per_word": 3}, "Records per word must be a power of two, not 3"),
         ({"logit_words": 100}, "Logit words must be a power of two, not 100"),
         ({"activation_bits": 9}, "Activation bits must be at most 8, not 9"),
+        ({"pipeline": 2}, "Pipeline must be at most 1, not 2"),
         (
             {"bias_bits": 21},
             "Multiplier, bias and factor bits must be at most 48, not 49",
@@ -114,3 +120,10 @@ def test_refused(values, text):
     with pytest.raises(ValueError) as caught:
         Capability(**values)
     assert str(caught.value) == text
+
+
+def test_the_family_chooses_the_pipeline():
+    """Unless a pipeline is given."""
+    assert [Capability(family=name).pipeline for name in ("ice40", "generic")] == [0, 0]
+    assert Capability(pipeline=1).pipeline == 1
+    assert replace(Capability(pipeline=1), lanes=8).pipeline == 1

@@ -4,13 +4,19 @@ import pytest
 
 from hw.boards import find_board
 from sim.model import compile_model
-from tests.sim.helpers import GENERIC, LARGE
+from tests.sim.helpers import GENERIC, LARGE, LONG
 
 
 @pytest.fixture(scope="session")
 def generic_model():
     """The engine of inferred memories and multipliers."""
     return compile_model(GENERIC)
+
+
+@pytest.fixture(scope="session")
+def long_model():
+    """The same with the long pipeline."""
+    return compile_model(LONG)
 
 
 @pytest.fixture(scope="session")

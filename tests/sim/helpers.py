@@ -16,6 +16,7 @@ __all__ = [
     "GENERIC",
     "LARGE",
     "LARGE_LIMITS",
+    "LONG",
     "fitting",
     "small_network",
     "stimulus",
@@ -27,6 +28,8 @@ GENERIC = Capability(
     family="generic", winner_bits=4, weight_words=16384, activation_words=4096,
     parameter_words=512, layer_entries=16,
 )  # fmt: skip
+#: The same engine with the long pipeline.
+LONG = replace(GENERIC, pipeline=1)
 #: Fewer lanes than a group is long, and memories for images and layers of real size.
 LARGE = Capability(
     family="generic", lanes=8, winner_bits=4, accumulator_bits=26, size_bits=7,

@@ -12,6 +12,7 @@ from hw.engine.drain import layouts, sums
 from sim.conformance import verify_conformance
 from sim.conformance_networks import conformance_set
 from sim.model import compile_model
+from tests.sim.helpers import LONG
 
 BOARD = find_board("icebreaker").capability
 
@@ -20,6 +21,13 @@ def test_on_the_boards_rtl(ice40_model):
     result = verify_conformance(ice40_model)
     assert result.mismatch is None
     assert result.networks == len(conformance_set(BOARD)) and result.frames == 2 * result.networks
+    assert result.coverage.missing == ()
+
+
+def test_in_the_long_pipeline(long_model):
+    result = verify_conformance(long_model)
+    assert result.mismatch is None
+    assert result.networks == len(conformance_set(LONG))
     assert result.coverage.missing == ()
 
 

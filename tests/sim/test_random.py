@@ -15,6 +15,7 @@ from tests.sim.helpers import (
     GENERIC,
     LARGE,
     LARGE_LIMITS,
+    LONG,
     fitting,
     small_network,
     stimulus,
@@ -46,6 +47,10 @@ def check(model, found, directory, frames=3):
 
 def test_random_networks(generic_model, tmp_path):
     check(generic_model, fitting(60, 0, GENERIC), tmp_path)
+
+
+def test_random_networks_in_the_long_pipeline(long_model, tmp_path):
+    check(long_model, fitting(40, 0, LONG), tmp_path)
 
 
 @pytest.mark.slow

@@ -49,9 +49,9 @@ class Drain(wiring.Component):
         In the next cycle `i_lane` must show the next lane (or, if there is none, anything).
     i_lane : In(signed accumulator)
     parameter_addr, parameter_data : Out, In
-        Parameter memory, one cycle of latency.
+        Parameter memory, `Pipeline.drain_read_cycles` of latency.
     identity_addr, identity_data : Out, In
-        Activation memory's second port, one cycle of latency.
+        Activation memory's second port, `Pipeline.drain_read_cycles` of latency.
     write, write_addr, write_data : Out
         Activation memory's write port.
     done : Out(1)

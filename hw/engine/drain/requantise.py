@@ -5,7 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import REQUANTISE_INTERVAL
-from hw.pipeline import REQUANTISE_LATENCY
+from hw.engine.delay import delayed
+from hw.pipeline import pipeline_of
 
 __all__ = ["Requantiser"]
 
@@ -16,7 +17,8 @@ class Requantiser(wiring.Component):
     A multiplier of any smaller shift is brought to s by doubling it, which changes no Q. Sums are
     clamped to 0 .. 2^s - 1 before the multiplication: exact as long as 2^s - 1 saturates Q, that
     is for every m >= maximum (the plan checks it). The product is made of a quarter of m's bits
-    in each of REQUANTISE_INTERVAL cycles, lowest first; what falls out below is never needed.
+    in each of REQUANTISE_INTERVAL cycles, lowest first; what falls out below is never needed. In a
+    long pipeline the product of each digit has a register of its own.
 
     Parameters
     ----------
@@ -31,9 +33,9 @@ class Requantiser(wiring.Component):
     maximum : In(activation_bits)
         2^a - 1 of the layer.
     o_soon : Out(1)
-        Two cycles before `o_valid`.
+        REQUANTISE_INTERVAL cycles after `i_valid`.
     o_valid, o_value : Out
-        REQUANTISE_LATENCY cycles later, for one cycle.
+        `Pipeline.requantise_latency` cycles after `i_valid`, for one cycle.
     """
 
     def __init__(self, capability):
@@ -52,6 +54,7 @@ class Requantiser(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        pipeline = pipeline_of(self._capability)
         shift = self._capability.requantise_bits
         digit = self._capability.multiplier_digit
 
@@ -59,10 +62,12 @@ class Requantiser(wiring.Component):
         multiplier = Signal(digit * REQUANTISE_INTERVAL)
         product = Signal(shift + digit)
         # One bit runs along with each sum: a digit a step, then rounding, then the result.
-        steps = Signal(REQUANTISE_LATENCY)
+        steps = Signal(pipeline.requantise_latency)
+        further = pipeline.multiply_cycles - 1
+        part = delayed(m, total * multiplier[:digit], further, name="part")
         m.d.sync += [
             steps.eq(steps << 1 | self.i_valid),
-            product.eq(Mux(steps[0], 0, product >> digit) + total * multiplier[:digit]),
+            product.eq(Mux(steps[further], 0, product >> digit) + part),
             multiplier.eq(multiplier >> digit),
         ]
         clamped = self.i_sum[:shift]
@@ -80,7 +85,7 @@ class Requantiser(wiring.Component):
         rounded = Signal(width + 2)
         m.d.comb += [
             rounded.eq(tail[: width + 1] + 1),
-            self.o_soon.eq(steps[-3]),
+            self.o_soon.eq(steps[REQUANTISE_INTERVAL - 1]),
             self.o_valid.eq(steps[-1]),
         ]
         exceeds = tail[width + 1 :].any() | (rounded[1:] > self.maximum)

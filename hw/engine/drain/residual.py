@@ -5,8 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import Capability
+from hw.engine.delay import delayed
 from hw.engine.drain.layouts import ends_layout
 from hw.engine.layout import layer_layout, loads_layout
+from hw.pipeline import pipeline_of
 
 __all__ = ["Residual"]
 
@@ -15,7 +17,8 @@ class Residual(wiring.Component):
     """Reads the residual's records in the order of the output's channels.
 
     A record says which channel of the residual's group has its value; the others have 0. Stages:
-    (0) the address, (1) the word, (2, 3) the value.
+    (0) the address, (1) the word, (2, 3) the value. In a long pipeline the word comes a stage
+    later, and the record that is picked from it has a register in place of the value's first.
 
     Parameters
     ----------
@@ -28,9 +31,10 @@ class Residual(wiring.Component):
     ends : In(ends_layout)
         Of stage 0: `LaneCounter`'s.
     addr, data : Out, In
-        Activation memory's second port, one cycle of latency.
+        Activation memory's second port, `Pipeline.drain_read_cycles` of latency.
     addend : Out
-        Of stage 3: R of the channel that `ends` told of; 0 in a layer without a residual.
+        Of stage 3, beside the window's sum: R of the channel that `ends` told of; 0 in a layer
+        without a residual.
     """
 
     def __init__(self, capability: Capability) -> None:
@@ -71,13 +75,14 @@ class Residual(wiring.Component):
         # Stage 1: the word.
         sub1, index1 = Signal(sub_bits), Signal.like(index)
         m.d.sync += [sub1.eq(record[:sub_bits]), index1.eq(index)]
+        further = pipeline_of(capability).drain_read_cycles - 1
+        sub1 = delayed(m, sub1, further, name="sub")
+        index1 = delayed(m, index1, 2 * further, name="index")
         word = self.data.word_select(sub1, capability.record_bits)
+        word = delayed(m, word, further, name="record_read")
         value, winner = word[: capability.activation_bits], word[capability.activation_bits :]
 
         # Stages 2 and 3: the value.
-        addend2 = Signal.like(self.addend)
-        m.d.sync += [
-            addend2.eq(Mux(layer.identity & (winner == index1), value, 0)),
-            self.addend.eq(addend2),
-        ]
+        addend = Mux(layer.identity & (winner == index1), value, 0)
+        m.d.sync += self.addend.eq(delayed(m, addend, 1 - further, name="addend2"))
         return m

@@ -15,7 +15,7 @@ __all__ = ["ChannelSum"]
 class ChannelSum(wiring.Component):
     """Stages 4 and 5: (4) the window's sum and the bias, and r * R beside it, (5) S.
 
-    The channel's parameters are asked for at stage 2 and are there at stage 3.
+    The channel's parameters are asked for at stage 2 and are there beside the window's sum.
 
     Parameters
     ----------

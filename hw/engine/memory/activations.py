@@ -6,7 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import Capability
+from hw.engine.delay import delayed
 from hw.engine.memory.word_array import WordArray
+from hw.pipeline import pipeline_of
 from hw.regions import Region
 
 __all__ = ["ActivationMemory"]
@@ -26,8 +28,10 @@ class ActivationMemory(wiring.Component):
     -------
     a_addr, a_data : In(bank and word), Out(word)
         Main read port; one cycle of latency.
+    a_advance : In(1)
+        In a long pipeline alone: unless it is set, `a_data` stays.
     b_used, b_addr, b_data : In(1), In(bank and word), Out(word)
-        Second read port, and whether it is in use; one cycle of latency.
+        Second read port, and whether it is in use; `Pipeline.drain_read_cycles` of latency.
     write, write_addr, write_data : In
         Write port.
     """
@@ -37,6 +41,8 @@ class ActivationMemory(wiring.Component):
     def __init__(self, capability: Capability) -> None:
         self._capability = capability
         address, bits = 1 + capability.bank_bits, capability.word_bits
+        self._stays = pipeline_of(capability).word_stages > 0
+        advance = {"a_advance": In(1)} if self._stays else {}
         super().__init__(
             {
                 "a_addr": In(address),
@@ -48,6 +54,7 @@ class ActivationMemory(wiring.Component):
                 "write_addr": In(address),
                 "write_data": In(bits),
             }
+            | advance
         )
 
     @property
@@ -67,7 +74,10 @@ class ActivationMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         a_bank, b_bank = Signal(), Signal()
-        m.d.sync += [a_bank.eq(self.a_addr[-1]), b_bank.eq(self.b_addr[-1])]
+        following = self.a_addr[-1]
+        if self._stays:
+            following = Mux(self.a_advance, following, a_bank)
+        m.d.sync += [a_bank.eq(following), b_bank.eq(self.b_addr[-1])]
         words = []
         for bank, array in enumerate(self.arrays):
             memory = Memory(shape=array.bits, depth=array.depth, init=[])
@@ -83,9 +93,11 @@ class ActivationMemory(wiring.Component):
                 write.data.eq(self.write_data),
                 write.en.eq(self.write & (self.write_addr[-1] == bank)),
             ]
+            if self._stays:
+                m.d.comb += read.en.eq(self.a_advance | of_b)
             words.append(read.data)
-        m.d.comb += [
-            self.a_data.eq(Mux(a_bank, words[1], words[0])),
-            self.b_data.eq(Mux(b_bank, words[1], words[0])),
-        ]
+        m.d.comb += self.a_data.eq(Mux(a_bank, words[1], words[0]))
+        further = pipeline_of(self._capability).drain_read_cycles - 1
+        b_data = Mux(b_bank, words[1], words[0])
+        m.d.comb += self.b_data.eq(delayed(m, b_data, further, name="b_register"))
         return m

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.capability import Capability, address_bits
 from hw.engine.memory.word_array import WordArray
+from hw.pipeline import pipeline_of
 from hw.regions import Region
 
 __all__ = ["ImageMemory"]
@@ -23,6 +24,8 @@ class ImageMemory(wiring.Component):
     -------
     addr, data : In(word), Out(32)
         Read port; one cycle of latency.
+    advance : In(1)
+        In a long pipeline alone: unless it is set, `data` stays.
     write, write_addr, write_data : In
         Write port.
     """
@@ -32,6 +35,8 @@ class ImageMemory(wiring.Component):
     def __init__(self, capability: Capability) -> None:
         self._parts = capability.image_parts
         address = address_bits(sum(self._parts))
+        self._stays = pipeline_of(capability).word_stages > 0
+        advance = {"advance": In(1)} if self._stays else {}
         super().__init__(
             {
                 "addr": In(address),
@@ -40,6 +45,7 @@ class ImageMemory(wiring.Component):
                 "write_addr": In(address),
                 "write_data": In(32),
             }
+            | advance
         )
 
     @property
@@ -66,11 +72,16 @@ class ImageMemory(wiring.Component):
                 write.data.eq(self.write_data),
                 write.en.eq(self.write & (beyond if array.first else ~beyond)),
             ]
+            if self._stays:
+                m.d.comb += read.en.eq(self.advance)
             parts.append(read.data)
         if len(parts) == 1:
             m.d.comb += self.data.eq(parts[0])
         else:
             beyond = Signal()
-            m.d.sync += beyond.eq((self.addr & split).any())
+            following = (self.addr & split).any()
+            if self._stays:
+                following = Mux(self.advance, following, beyond)
+            m.d.sync += beyond.eq(following)
             m.d.comb += self.data.eq(Mux(beyond, parts[1], parts[0]))
         return m

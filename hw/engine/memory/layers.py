@@ -6,8 +6,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import Capability, address_bits
+from hw.engine.delay import delayed
 from hw.engine.memory.word_array import WordArray
 from hw.layer_entry import ENTRY_WORDS, WORD_BITS
+from hw.pipeline import pipeline_of
 from hw.regions import Region
 
 __all__ = ["LayerMemory"]
@@ -23,7 +25,7 @@ class LayerMemory(wiring.Component):
     Members
     -------
     addr, data : In(word), Out(16)
-        Read port; one cycle of latency.
+        Read port; `Pipeline.table_cycles` of latency.
     write, write_addr, write_data : In
         Write port.
     """
@@ -31,6 +33,7 @@ class LayerMemory(wiring.Component):
     region = Region.LAYERS
 
     def __init__(self, capability: Capability) -> None:
+        self._read_cycles = pipeline_of(capability).table_cycles
         self._depth = capability.layer_entries * ENTRY_WORDS
         address = address_bits(self._depth)
         super().__init__(
@@ -56,7 +59,7 @@ class LayerMemory(wiring.Component):
         read, write = memory.read_port(), memory.write_port()
         m.d.comb += [
             read.addr.eq(self.addr),
-            self.data.eq(read.data),
+            self.data.eq(delayed(m, read.data, self._read_cycles - 1, name="register")),
             write.addr.eq(self.write_addr),
             write.data.eq(self.write_data),
             write.en.eq(self.write),

@@ -6,7 +6,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.capability import PARAMETER_BITS, Capability, address_bits
+from hw.engine.delay import delayed
 from hw.engine.memory.word_array import WordArray
+from hw.pipeline import pipeline_of
 from hw.regions import Region
 
 __all__ = ["ParameterMemory"]
@@ -24,7 +26,7 @@ class ParameterMemory(wiring.Component):
     Members
     -------
     addr, data : In(word), Out(48)
-        Read port; one cycle of latency.
+        Read port; `Pipeline.drain_read_cycles` of latency.
     write, write_addr, write_high, write_data : In
         Write port; ``write_high`` picks the half.
     """
@@ -33,6 +35,7 @@ class ParameterMemory(wiring.Component):
 
     def __init__(self, capability: Capability) -> None:
         self._depth = capability.parameter_words
+        self._read_cycles = pipeline_of(capability).drain_read_cycles
         address = address_bits(self._depth)
         super().__init__(
             {
@@ -69,5 +72,6 @@ class ParameterMemory(wiring.Component):
                 write.en.eq(self.write & (self.write_high == array.part)),
             ]
             halves.append(read.data)
-        m.d.comb += self.data.eq(Cat(halves))
+        further = self._read_cycles - 1
+        m.d.comb += self.data.eq(delayed(m, Cat(halves), further, name="register"))
         return m

@@ -9,8 +9,10 @@ from amaranth.lib.wiring import In
 
 from hw.bus.window import MemoryWindows
 from hw.bus.wishbone import Signature
-from hw.engine.interface import MEMORY_LATENCY
+from hw.pipeline import SHORT
 from tests.hw.bus.helpers import Bus, FakeEngine, seeded, simulate
+
+MEMORY_LATENCY = SHORT.memory_latency
 
 
 class Bench(wiring.Component):

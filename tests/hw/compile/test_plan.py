@@ -6,7 +6,7 @@ import numpy as np
 
 from hw.compile.plan import ClassifierPlace, make_plan
 from hw.compile.timing import layer_timing
-from hw.pipeline import TURNAROUND_CYCLES
+from hw.pipeline import SHORT
 from model.network import Projection
 from tests.hw.compile.helpers import SMALL, conv, network
 from tests.hw.engine.helpers import plans, record_address
@@ -32,7 +32,7 @@ def test_image_cycles():
     assert len(lines) == 8 and list(lines) == sorted(lines)
     # Line 0 is read for output lines 0 and 1, line 7 for 6 and 7.
     last = [lines[min(line + 1, 7)] for line in range(8)]
-    done = [TURNAROUND_CYCLES + cycle + 1 for cycle in last]
+    done = [SHORT.turnaround_cycles + cycle + 1 for cycle in last]
     assert plan.image_cycles == max(cycle - 144 * line for line, cycle in enumerate(done))
     assert plan.image_cycles < plan.cycles
 

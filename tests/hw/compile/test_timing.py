@@ -12,8 +12,10 @@ import pytest
 from hw.compile.plan import make_plan
 from hw.compile.timing import NonZero, layer_timing, non_zero
 from hw.layer_entry import LayerEntry
-from hw.pipeline import TURNAROUND_CYCLES
-from tests.hw.engine.helpers import CAPABILITY, plans
+from hw.pipeline import SHORT, pipeline_of
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY, plans
+
+LONG_CAPABILITY = replace(CAPABILITY, pipeline=1)
 
 #: One output pixel, one tap of one group, one output channel.
 ONE = LayerEntry(
@@ -89,6 +91,41 @@ SKIPPED = {
     "a full queue": ((4, 4, 4, 0, 0, 4, 4, 1), 18, 43),
 }
 
+#: The same with the long pipeline. The first word is read in 5, as before. The word is in the
+#: second stage in 7, in which the issuer takes the word, and its first record is issued in 8. From
+#: a window's last issue to the write of a one-lane window's word: 21 cycles.
+COUNTED_LONG = {
+    "one of everything": ({}, 5, (5,), 29),
+    # Two words, read in 5 and 6; eight records, issued in 8 to 15.
+    "groups": ({"groups": 8}, 5, (6,), 36),
+    "image": ({"groups": 3, "image": 1}, 5, (7,), 31),
+    # The last word is read in 21, as with the short pipeline, and issued in 24.
+    "nine taps": (
+        {"kernel_height": 3, "kernel_width": 3, "input_height": 3, "input_width": 3}, 5, (21,), 45,
+    ),
+    # Nine words; issues 8 to 37. Three words wait in the queue, and two in the stages: the seventh
+    # word is taken when the fourth has left, in 22; so the eighth enters the second stage in 22,
+    # and the ninth is read.
+    "long taps": ({"kernel_width": 3, "input_width": 3, "groups": 10}, 5, (22,), 58),
+    # Sixteen lanes: the second window's last issue waits until 8 + 16; 15 lanes more are written.
+    "drain": (
+        {"last_x": 1, "input_width": 2, "tile_lanes": 16, "last_drain_cycles": 16}, 5, (8,), 60,
+    ),
+}  # fmt: skip
+
+#: As `SKIPPED`.
+SKIPPED_LONG = {
+    # The second word's records are issued in 9 to 11.
+    "a word of zeros": ((0, 3), 6, 32),
+    "zeros alone": ((0, 0), 6, 30),
+    # Issues 8 to 19 of the first three words. The first one leaves in 11: the fourth, which stood
+    # in the second stage from 10 on, is taken in 12, the fifth in 13, the sixth in 14: four records
+    # in 20 to 23. The second one leaves in 15: the seventh is taken in 16, for 24 to 27. The eighth
+    # is read in 14, in which the seventh enters the second stage. The third one leaves in 19: the
+    # eighth is taken in 20, for 28.
+    "a full queue": ((4, 4, 4, 0, 0, 4, 4, 1), 14, 49),
+}
+
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_counted_by_hand(name):
@@ -103,6 +140,22 @@ def test_zeros_counted_by_hand(name):
     entry = replace(ONE, groups=4 * len(counts))
     found = NonZero(np.array(counts, np.uint8).reshape(1, 1, -1, 1))
     timing = layer_timing(entry, CAPABILITY, found)
+    assert (timing.first_word, timing.lines, timing.end) == (5, (last,), end)
+
+
+@pytest.mark.parametrize("name", COUNTED_LONG)
+def test_the_long_pipeline_counted_by_hand(name):
+    changes, first, lines, end = COUNTED_LONG[name]
+    timing = layer_timing(replace(ONE, **changes), LONG_CAPABILITY)
+    assert (timing.first_word, timing.lines, timing.end) == (first, lines, end)
+
+
+@pytest.mark.parametrize("name", SKIPPED_LONG)
+def test_zeros_in_the_long_pipeline_counted_by_hand(name):
+    counts, last, end = SKIPPED_LONG[name]
+    entry = replace(ONE, groups=4 * len(counts))
+    found = NonZero(np.array(counts, np.uint8).reshape(1, 1, -1, 1))
+    timing = layer_timing(entry, LONG_CAPABILITY, found)
     assert (timing.first_word, timing.lines, timing.end) == (5, (last,), end)
 
 
@@ -121,7 +174,8 @@ def test_frames_do_not_mix():
         assert alone.end[0] == together.end[frame]
 
 
-def test_a_record_more_is_never_earlier():
+@pytest.mark.parametrize("capability", BY_PIPELINE)
+def test_a_record_more_is_never_earlier(capability):
     """Which makes the cycles of a frame without zeros a bound."""
     rng = np.random.default_rng(4)
     entry = replace(
@@ -130,14 +184,14 @@ def test_a_record_more_is_never_earlier():
     )  # fmt: skip
     shape = (4, 5, 3, 1)
     counts = rng.integers(0, 5, shape)
-    before = layer_timing(entry, CAPABILITY, NonZero(counts)).end[0]
+    before = layer_timing(entry, capability, NonZero(counts)).end[0]
     while (counts < 4).any():
         more = rng.integers(0, 4, shape) == 0
         counts = np.minimum(counts + more, 4)
-        after = layer_timing(entry, CAPABILITY, NonZero(counts)).end[0]
+        after = layer_timing(entry, capability, NonZero(counts)).end[0]
         assert after >= before
         before = after
-    assert before == layer_timing(entry, CAPABILITY).end
+    assert before == layer_timing(entry, capability).end
 
 
 def test_non_zero_counts_each_word():
@@ -152,13 +206,15 @@ def test_non_zero_counts_each_word():
 
 def test_turnaround():
     """24 words of fields, the start, and the walker's and the sequencer's states."""
-    assert TURNAROUND_CYCLES == 26
+    assert SHORT.turnaround_cycles == 26
 
 
-def test_frame_is_the_sum_of_its_layers():
-    for plan in plans(20, 1000):
-        timings = [layer_timing(layer.entry, CAPABILITY) for layer in plan.layers]
-        assert plan.cycles == sum(TURNAROUND_CYCLES + timing.end for timing in timings)
+@pytest.mark.parametrize("capability", BY_PIPELINE)
+def test_frame_is_the_sum_of_its_layers(capability):
+    turnaround = pipeline_of(capability).turnaround_cycles
+    for plan in plans(20, 1000, capability=capability):
+        timings = [layer_timing(layer.entry, capability) for layer in plan.layers]
+        assert plan.cycles == sum(turnaround + timing.end for timing in timings)
         # From first word to first word, all around: the same.
         assert plan.cycles == sum(layer.cycles for layer in plan.layers)
 

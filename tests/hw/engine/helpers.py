@@ -1,7 +1,9 @@
 """What the engine's tests share: small networks with their plans, and a plain walk over a layer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
+
+import pytest
 
 from hw.capability import SLICE_BITS, Capability
 from hw.compile.plan import PlanError, make_plan
@@ -12,6 +14,11 @@ CAPABILITY = Capability(
     family="generic", winner_bits=4, weight_words=4096, activation_words=1024,
     parameter_words=256, layer_entries=8, image_bytes=256, logit_words=16,
 )  # fmt: skip
+#: The same with each pipeline, as parameters of a test.
+BY_PIPELINE = [
+    pytest.param(replace(CAPABILITY, pipeline=number), id=name)
+    for number, name in enumerate(("short", "long"))
+]
 #: Fields of the tap stream.
 TAP_FIELDS = ("address", "weights", "projection", "last", "last_tile", "last_window")
 LIMITS = Limits(layers=3, max_pixels=6, channels=20)

@@ -1,12 +1,14 @@
 # amaranth: UnusedElaboratable=no
 """Operands against what an issue means: its value, its weights' address, and when they come."""
 
-from hw.engine.operands import Operands
-from hw.pipeline import SOON_CYCLES
-from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY
+import pytest
 
-OPERAND_CYCLES = 2  # from an issue to its operand: value, weights
+from hw.engine.operands import Operands
+from hw.pipeline import SOON_CYCLES, pipeline_of
+from tests.hw.bus.helpers import seeded, simulate
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY
+
+OPERAND_CYCLES = pipeline_of(CAPABILITY).operand_cycles
 
 
 def draw(rng):
@@ -21,9 +23,12 @@ def draw(rng):
     }
 
 
-def test_operands_come_in_time():
+@pytest.mark.parametrize("capability", BY_PIPELINE)
+def test_operands_come_in_time(capability):
     rng = seeded(1)
-    dut = Operands(CAPABILITY)
+    dut = Operands(capability)
+    pipeline = pipeline_of(capability)
+    cycles = pipeline.operand_cycles
     given = [(rng.randrange(2), rng.randrange(2), draw(rng)) for _ in range(500)]
 
     async def bench(ctx):
@@ -31,16 +36,16 @@ def test_operands_come_in_time():
             ctx.set(dut.valid, valid)
             ctx.set(dut.last, last)
             ctx.set(dut.issue, issue)
-            if cycle >= OPERAND_CYCLES:
-                was_valid, was_last, before = given[cycle - OPERAND_CYCLES]
+            if cycle >= cycles:
+                was_valid, was_last, before = given[cycle - cycles]
                 assert ctx.get(dut.o_valid) == was_valid
                 assert ctx.get(dut.o_last) == was_last
                 assert ctx.get(dut.o_value) == before["value"] << before["exponent"] & 0xFF
-                # A cycle before: the address of the weights that come beside the value.
-                *_, before = given[cycle - OPERAND_CYCLES + 1]
+            if cycle >= pipeline.address_cycles:
+                *_, before = given[cycle - pipeline.address_cycles]
                 assert ctx.get(dut.weights_addr) == before["weights"] + before["winner"]
-            if cycle >= OPERAND_CYCLES + SOON_CYCLES:
-                *_, before = given[cycle - OPERAND_CYCLES - SOON_CYCLES]
+            if cycle >= cycles + SOON_CYCLES:
+                *_, before = given[cycle - cycles - SOON_CYCLES]
                 ends = ctx.get(dut.last_tile), ctx.get(dut.last_window)
                 assert ends == (before["last_tile"], before["last_window"])
             await ctx.tick()

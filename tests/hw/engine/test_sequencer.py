@@ -8,9 +8,9 @@ import pytest
 from hw.engine.layout import INITIAL
 from hw.engine.sequencer import Sequencer
 from hw.layer_entry import ENTRY_WORDS, LayerEntry, entry_shapes
-from hw.pipeline import TURNAROUND_CYCLES
+from hw.pipeline import pipeline_of
 from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY
 
 LAYERS = 4
 NEVER = 255
@@ -28,11 +28,17 @@ def make_table(rng):
     return table + [0xFFFF] * (CAPABILITY.layer_entries * ENTRY_WORDS - len(table)), fields
 
 
+@pytest.fixture(params=BY_PIPELINE)
+def capability(request):
+    return request.param
+
+
 class Bench:
     """Table memory and a layer engine that takes `durations` cycles a layer."""
 
-    def __init__(self, rng):
-        self.dut = Sequencer(CAPABILITY)
+    def __init__(self, rng, capability):
+        self.dut = Sequencer(capability)
+        self.pipeline = pipeline_of(capability)
         self.table, self.fields = make_table(rng)
         self.durations = [rng.randrange(3, 40) for _ in range(LAYERS)]
         self.starts = []  # cycle, layer index
@@ -41,10 +47,11 @@ class Bench:
         self.initial = {}  # fields that stand only in the cycle of their load
 
     async def memory(self, ctx):
+        shown = [0] * (self.pipeline.table_cycles - 1)
         while True:
-            address = ctx.get(self.dut.table_addr)
+            shown.append(self.table[ctx.get(self.dut.table_addr)])
             await ctx.tick()
-            ctx.set(self.dut.table_data, self.table[address])
+            ctx.set(self.dut.table_data, shown.pop(0))
 
     async def layers(self, ctx):
         dut, left = self.dut, None
@@ -87,7 +94,9 @@ class Bench:
         simulate(self.dut, testbenches=[after_reset], background=[self.memory, self.layers])
 
     def frame_cycles(self, layers=LAYERS):
-        return sum(TURNAROUND_CYCLES + duration for duration in self.durations[:layers])
+        return sum(
+            self.pipeline.turnaround_cycles + duration for duration in self.durations[:layers]
+        )
 
 
 async def pulse(ctx, signal):
@@ -96,8 +105,8 @@ async def pulse(ctx, signal):
     ctx.set(signal, 0)
 
 
-def test_one_frame():
-    bench = Bench(seeded(1))
+def test_one_frame(capability):
+    bench = Bench(seeded(1), capability)
     dut = bench.dut
 
     async def run(ctx):
@@ -120,12 +129,12 @@ def test_one_frame():
     bench.run(run)
     assert [index for _, index in bench.starts] == list(range(LAYERS))
     for end, (start, _) in zip(bench.ends, bench.starts[1:], strict=False):
-        assert start - end == TURNAROUND_CYCLES
+        assert start - end == bench.pipeline.turnaround_cycles
 
 
 @pytest.mark.parametrize("last", range(LAYERS))
-def test_stop_after(last):
-    bench = Bench(seeded(2))
+def test_stop_after(capability, last):
+    bench = Bench(seeded(2), capability)
     dut = bench.dut
 
     async def run(ctx):
@@ -141,8 +150,8 @@ def test_stop_after(last):
     assert [index for _, index in bench.starts] == 2 * list(range(last + 1))
 
 
-def test_repeat_has_no_gap():
-    bench = Bench(seeded(3))
+def test_repeat_has_no_gap(capability):
+    bench = Bench(seeded(3), capability)
     dut = bench.dut
     frames = 5
 
@@ -165,8 +174,8 @@ def test_repeat_has_no_gap():
 
 
 @pytest.mark.parametrize("after", [0, 1, 5, 23, 25, 26, 30, 60, 90])
-def test_abort_then_a_whole_frame(after):
-    bench = Bench(seeded(4))
+def test_abort_then_a_whole_frame(capability, after):
+    bench = Bench(seeded(4), capability)
     dut = bench.dut
 
     async def run(ctx):
@@ -192,8 +201,8 @@ def test_abort_then_a_whole_frame(after):
     assert [index for _, index in bench.starts] == list(range(LAYERS))
 
 
-def test_start_is_ignored_while_busy():
-    bench = Bench(seeded(5))
+def test_start_is_ignored_while_busy(capability):
+    bench = Bench(seeded(5), capability)
     dut = bench.dut
 
     async def run(ctx):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hw.engine.drain import Drain
-from hw.pipeline import DRAIN_LATENCY
+from hw.pipeline import SHORT, pipeline_of
 from model.integers import oracle
 from sim.networks import images_for
 from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY, load_entry, plans
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY, load_entry, plans
 from tests.hw.timelines import drawn, in_docs
 
 MASK48 = (1 << 48) - 1
@@ -77,7 +77,8 @@ def wrapped(total):
 
 def run_layer(plan, index, tensors, result, rng, stall):
     """Feed a layer's windows; returns the constant part of its latency."""
-    dut = Drain(CAPABILITY)
+    dut = Drain(plan.capability)
+    pipeline = pipeline_of(plan.capability)
     network = plan.network
     layer, one = network.layers[index], plan.layers[index]
     entry = one.entry
@@ -92,6 +93,7 @@ def run_layer(plan, index, tensors, result, rng, stall):
     writes, done, seen = [], [], {}
 
     async def memories(ctx):
+        shown = [(0, 0)] * (pipeline.drain_read_cycles - 1)
         while True:
             address, word = ctx.get(dut.parameter_addr), ctx.get(dut.identity_addr)
             if ctx.get(dut.write):
@@ -102,8 +104,10 @@ def run_layer(plan, index, tensors, result, rng, stall):
                 found = memory.get(word, 0x2AAAAA)
             await ctx.tick()
             inside = address < len(parameters)
-            ctx.set(dut.parameter_data, parameters[address] if inside else MASK48)
-            ctx.set(dut.identity_data, found)
+            shown.append((parameters[address] if inside else MASK48, found))
+            parameter, identity = shown.pop(0)
+            ctx.set(dut.parameter_data, parameter)
+            ctx.set(dut.identity_data, identity)
 
     async def feed(ctx):
         cycle, lanes, coming = 0, iter(()), None
@@ -141,7 +145,7 @@ def run_layer(plan, index, tensors, result, rng, stall):
             await tick(list(running))
             for _ in range((entry.last_drain_cycles if last_tile else entry.drain_cycles) - 1):
                 await tick()
-        for _ in range(3 * DRAIN_LATENCY):
+        for _ in range(3 * pipeline.drain_latency):
             await tick()
 
     simulate(dut, testbenches=[feed], background=[memories], deadline=200_000)
@@ -169,12 +173,13 @@ def run_layer(plan, index, tensors, result, rng, stall):
     return cycle - seen["soon"] - (entry.tile_lanes - 1) * entry.lane_cycles
 
 
+@pytest.mark.parametrize("capability", BY_PIPELINE)
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 @pytest.mark.parametrize("first", [0, 280])
-def test_layers(first, stall):
+def test_layers(first, stall, capability):
     rng = seeded(first)
     kinds, latencies = set(), set()
-    for plan in plans(7, first):
+    for plan in plans(7, first, capability=capability):
         network = plan.network
         image = images_for(network, first, 1)[0]
         tensors, result = tensors_of(network, image)
@@ -185,7 +190,7 @@ def test_layers(first, stall):
                 kinds.add(layer.order)
                 kinds.add("wide" if layer.weight_bits > 4 else "narrow")
                 kinds |= {"identity"} if layer.identity is not None else set()
-    assert latencies == {DRAIN_LATENCY}
+    assert latencies == {pipeline_of(capability).drain_latency}
     assert kinds >= {"conv", "classifier", "after", "before", "wide", "narrow", "identity"}
 
 
@@ -204,7 +209,7 @@ def test_clear_lets_nothing_out():
         ctx.set(dut.soon, 0)
         await ctx.tick().repeat(3)
         ctx.set(dut.clear, 1)
-        await ctx.tick().repeat(4 * CAPABILITY.lanes + 4 * DRAIN_LATENCY)
+        await ctx.tick().repeat(4 * CAPABILITY.lanes + 4 * SHORT.drain_latency)
         for _ in range(200):
             assert not ctx.get(dut.write) and not ctx.get(dut.done) and not ctx.get(dut.shift)
             await ctx.tick()
@@ -253,4 +258,4 @@ def test_the_timeline_in_the_docs():
     rows = timeline(18)
     assert drawn(rows) == in_docs("Drain")
     last = rows["sum"].index(1)  # of the window's lanes, two cycles behind its place
-    assert rows["done"].index("x") == last - 2 + DRAIN_LATENCY
+    assert rows["done"].index("x") == last - 2 + SHORT.drain_latency

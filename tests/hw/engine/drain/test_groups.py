@@ -5,22 +5,23 @@ import pytest
 
 from hw.capability import REQUANTISE_INTERVAL
 from hw.engine.drain.groups import GroupWinner
-from hw.pipeline import REQUANTISE_LATENCY, WINNER_LATENCY
+from hw.pipeline import WINNER_LATENCY, pipeline_of
 from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY
 
 SHIFT = CAPABILITY.requantise_bits
-LATENCY = WINNER_LATENCY + REQUANTISE_LATENCY + WINNER_LATENCY
 
 
 def requantised(total, multiplier, maximum):
     return min(max((total * multiplier + (1 << SHIFT - 1)) >> SHIFT, 0), maximum)
 
 
+@pytest.mark.parametrize("capability", BY_PIPELINE)
 @pytest.mark.parametrize("before", [0, 1])
-def test_winners(before):
+def test_winners(before, capability):
     rng = seeded(before)
-    dut = GroupWinner(CAPABILITY)
+    dut = GroupWinner(capability)
+    latency = WINNER_LATENCY + pipeline_of(capability).requantise_latency + WINNER_LATENCY
     maximum = (1 << CAPABILITY.activation_bits) - 1
     pace = 1 if before else REQUANTISE_INTERVAL
     groups = []  # of (S, multiplier)
@@ -40,7 +41,7 @@ def test_winners(before):
             nonlocal cycle
             if ctx.get(dut.o_valid):
                 found.append(
-                    (cycle - LATENCY, ctx.get(dut.o_value), ctx.get(dut.o_index),
+                    (cycle - latency, ctx.get(dut.o_value), ctx.get(dut.o_index),
                      ctx.get(dut.ends_pixel), ctx.get(dut.ends_layer))
                 )  # fmt: skip
             await ctx.tick()
@@ -62,7 +63,7 @@ def test_winners(before):
                 ctx.set(dut.flags.valid, 0)
                 for _ in range(pace - 1):
                     await tick()
-        for _ in range(LATENCY + 2):
+        for _ in range(latency + 2):
             await tick()
 
     simulate(dut, testbenches=[bench])

@@ -6,7 +6,7 @@ import pytest
 
 from hw.capability import REQUANTISE_INTERVAL, Capability
 from hw.engine.drain.requantise import Requantiser
-from hw.pipeline import REQUANTISE_LATENCY
+from hw.pipeline import pipeline_of
 from model.integers import oracle
 from tests.hw.bus.helpers import seeded, simulate
 
@@ -14,6 +14,7 @@ from tests.hw.bus.helpers import seeded, simulate
 def check(capability, cases, *, maximum, spacing=lambda: REQUANTISE_INTERVAL):
     """Run (sum, multiplier) cases through it and compare each value, and when it comes."""
     dut = Requantiser(capability)
+    latency = pipeline_of(capability).requantise_latency
     bits = maximum.bit_length()
     expected = [
         int(oracle.requantise(np.int64(total), m, capability.requantise_bits, bits))
@@ -35,15 +36,16 @@ def check(capability, cases, *, maximum, spacing=lambda: REQUANTISE_INTERVAL):
             pause = spacing()
             await ctx.tick().repeat(pause - 1)
             cycle += pause
-        await ctx.tick().repeat(REQUANTISE_LATENCY + 2)
+        await ctx.tick().repeat(latency + 2)
 
     async def watch(ctx):
-        cycle, soon, sooner = 0, 0, 0  # what is said is due in this cycle, in the next
+        cycle = 0
+        due = [0] * (latency - REQUANTISE_INTERVAL)  # what was said, the latest last
         while True:
-            assert ctx.get(dut.o_valid) == soon, f"o_soon, cycle {cycle}"
+            assert ctx.get(dut.o_valid) == due.pop(0), f"o_soon, cycle {cycle}"
             if ctx.get(dut.o_valid):
                 found.append((cycle, ctx.get(dut.o_value)))
-            soon, sooner = sooner, ctx.get(dut.o_soon)
+            due.append(ctx.get(dut.o_soon))
             await ctx.tick()
             cycle += 1
 
@@ -51,7 +53,7 @@ def check(capability, cases, *, maximum, spacing=lambda: REQUANTISE_INTERVAL):
     assert len(found) == len(cases)
     for index, (case, (cycle, value)) in enumerate(zip(cases, found, strict=True)):
         assert value == expected[index], f"case {index}: sum, multiplier {case}"
-        assert cycle == asked[index] + REQUANTISE_LATENCY, f"case {index}"
+        assert cycle == asked[index] + latency, f"case {index}"
 
 
 @pytest.mark.parametrize("maximum", [1, 3, 7, 15])
@@ -73,12 +75,14 @@ def test_halves_round_up():
     check(Capability(family="generic"), cases, maximum=15)
 
 
+@pytest.mark.parametrize("pipeline", [0, 1])
 @pytest.mark.parametrize("bits, winner_bits, records", [(4, 2, 4), (8, 3, 2)])
-def test_random(bits, winner_bits, records):
+def test_random(bits, winner_bits, records, pipeline):
     rng = seeded(bits)
     capability = Capability(
-        family="generic", activation_bits=bits, winner_bits=winner_bits, records_per_word=records
-    )
+        family="generic", activation_bits=bits, winner_bits=winner_bits, records_per_word=records,
+        pipeline=pipeline,
+    )  # fmt: skip
     maximum = 2**bits - 1
     cases = []
     for _ in range(600):
@@ -92,11 +96,12 @@ def test_random(bits, winner_bits, records):
     )
 
 
-def test_exhaustive():
+@pytest.mark.parametrize("pipeline", [0, 1])
+def test_exhaustive(pipeline):
     """Every sum and multiplier of a small one."""
     capability = Capability(
         family="generic", activation_bits=2, winner_bits=4, accumulator_bits=6,
-        requantise_bits=4, multiplier_bits=4,
+        requantise_bits=4, multiplier_bits=4, pipeline=pipeline,
     )  # fmt: skip
     cases = [(total, m) for total in range(-32, 32) for m in range(3, 16)]
     check(capability, cases, maximum=3)

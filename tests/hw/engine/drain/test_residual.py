@@ -4,10 +4,10 @@
 import pytest
 
 from hw.engine.drain.residual import Residual
+from hw.pipeline import pipeline_of
 from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY
 
-VALUE_STAGES = 3  # from a channel's `ends` to its value
 PER_WORD = CAPABILITY.records_per_word
 GROUP = 3
 
@@ -27,10 +27,13 @@ def expected_addends(words, first, channels_of_pixels):
     return addends
 
 
+@pytest.mark.parametrize("capability", BY_PIPELINE)
 @pytest.mark.parametrize("identity", [0, 1])
-def test_addends(identity):
+def test_addends(identity, capability):
     rng = seeded(1)
-    dut = Residual(CAPABILITY)
+    dut = Residual(capability)
+    pipeline = pipeline_of(capability)
+    stages = pipeline.window_sum_stages  # from a channel's `ends` to its value
     words = []
     for _ in range(CAPABILITY.bank_words):
         word = 0
@@ -45,10 +48,11 @@ def test_addends(identity):
     found = []
 
     async def memory(ctx):
+        shown = [0] * (pipeline.drain_read_cycles - 1)
         while True:
-            word = words[ctx.get(dut.addr) % len(words)]
+            shown.append(words[ctx.get(dut.addr) % len(words)])
             await ctx.tick()
-            ctx.set(dut.data, word)
+            ctx.set(dut.data, shown.pop(0))
 
     async def bench(ctx):
         fields = {"identity": identity, "identity_group": GROUP - 1}
@@ -62,11 +66,11 @@ def test_addends(identity):
         ctx.set(dut.start, 0)
         waiting = list(channels)
         given = []
-        while waiting or any(given[-VALUE_STAGES:]):
+        while waiting or any(given[-stages:]):
             valid = bool(waiting) and rng.random() < 0.7
             last = waiting.pop(0) if valid else rng.randrange(2)
             ctx.set(dut.ends, {"valid": valid, "pixel": last})
-            if len(given) >= VALUE_STAGES and given[-VALUE_STAGES]:
+            if len(given) >= stages and given[-stages]:
                 found.append(ctx.get(dut.addend))
             given.append(valid)
             await ctx.tick()

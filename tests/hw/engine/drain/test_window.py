@@ -1,10 +1,12 @@
 # amaranth: UnusedElaboratable=no
 """Sums of windows from lanes that run on."""
 
+import pytest
+
 from hw.engine.drain.window import WindowSum
-from hw.pipeline import WINDOW_SUM_STAGES
+from hw.pipeline import pipeline_of
 from tests.hw.bus.helpers import seeded, simulate
-from tests.hw.engine.helpers import CAPABILITY
+from tests.hw.engine.helpers import BY_PIPELINE, CAPABILITY
 
 LANE_STAGES = 2  # from a lane's turn to its running sum
 HALF = 1 << CAPABILITY.accumulator_bits - 1
@@ -14,9 +16,11 @@ def wrapped(total):
     return (total + HALF) % (2 * HALF) - HALF
 
 
-def test_sums_are_what_was_added_since_the_turn_before():
+@pytest.mark.parametrize("capability", BY_PIPELINE)
+def test_sums_are_what_was_added_since_the_turn_before(capability):
     rng = seeded(1)
-    dut = WindowSum(CAPABILITY)
+    dut = WindowSum(capability)
+    stages = pipeline_of(capability).window_sum_stages
     running = [rng.randrange(-HALF, HALF) for _ in range(CAPABILITY.lanes)]
     windows, turns = 12, []  # (lane, running sum, what was added), or None
     for _ in range(windows):
@@ -24,7 +28,7 @@ def test_sums_are_what_was_added_since_the_turn_before():
             added = rng.randrange(-HALF, HALF)
             running[lane] = wrapped(running[lane] + added)
             turns += [(lane, running[lane], added)] + [None] * rng.randrange(3)
-    turns += [None] * WINDOW_SUM_STAGES
+    turns += [None] * stages
     sides = [(rng.randrange(2), rng.randrange(2), rng.randrange(2)) for _ in turns]
     checked = 0
 
@@ -43,14 +47,14 @@ def test_sums_are_what_was_added_since_the_turn_before():
                 assert (ctx.get(dut.ahead.valid), ctx.get(dut.ahead.pixel)) == (valid, pixel)
             if cycle >= 1:  # the array shows the next lane a cycle after `shift`
                 assert ctx.get(dut.shift) == (turns[cycle - 1] is not None)
-            if cycle >= WINDOW_SUM_STAGES:
-                before = turns[cycle - WINDOW_SUM_STAGES]
-                odd, valid, pixel = sides[cycle - WINDOW_SUM_STAGES]
+            if cycle >= stages:
+                before = turns[cycle - stages]
+                odd, valid, pixel = sides[cycle - stages]
                 assert ctx.get(dut.o_active) == (before is not None)
                 assert ctx.get(dut.o_odd) == odd
                 assert (ctx.get(dut.o_ends.valid), ctx.get(dut.o_ends.pixel)) == (valid, pixel)
                 # The first window's are those since a reset: of no use.
-                lanes_seen = sum(one is not None for one in turns[: cycle - WINDOW_SUM_STAGES])
+                lanes_seen = sum(one is not None for one in turns[: cycle - stages])
                 if before and lanes_seen >= CAPABILITY.lanes:
                     assert ctx.get(dut.o_sum) == before[2]
                     checked += 1

@@ -1,6 +1,9 @@
 # amaranth: UnusedElaboratable=no
 """What the tests of the memories share: a small capability, and a model of an SPRAM."""
 
+from dataclasses import replace
+
+import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib.memory import Memory
 
@@ -10,6 +13,11 @@ SMALL = Capability(
     family="generic", weight_words=64, activation_words=64, parameter_words=32, layer_entries=4,
     image_bytes=64, logit_words=8,
 )  # fmt: skip
+#: The same with each pipeline, as parameters of a test.
+BY_PIPELINE = [
+    pytest.param(replace(SMALL, pipeline=number), id=name)
+    for number, name in enumerate(("short", "long"))
+]
 
 
 class Spram(Elaboratable):

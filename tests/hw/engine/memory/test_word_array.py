@@ -4,7 +4,7 @@
 from dataclasses import replace
 
 import pytest
-from amaranth.hdl import Elaboratable
+from amaranth.hdl import Elaboratable, Module
 
 from hw.engine.memory import (
     ActivationMemory,
@@ -13,6 +13,7 @@ from hw.engine.memory import (
     ParameterMemory,
     WeightMemory,
     WordArray,
+    weights,
 )
 from hw.families.ice40 import blocks
 from hw.layer_entry import ENTRY_WORDS
@@ -22,6 +23,7 @@ from tests.hw.engine.memory.helpers import SMALL, Spram
 
 IMAGE = replace(SMALL, image_bytes=96)  # in two parts
 ICE40 = replace(SMALL, family="ice40")
+BANKS = replace(SMALL, pipeline=1, weight_words=60)
 HALVES = SMALL.bus_words_per_weight_word
 MEMORIES = {
     "activations": (ActivationMemory, SMALL, SMALL.activation_words, SMALL.word_bits),
@@ -29,6 +31,7 @@ MEMORIES = {
     "layers": (LayerMemory, SMALL, SMALL.layer_entries * ENTRY_WORDS, 16),
     "parameters": (ParameterMemory, SMALL, 2 * SMALL.parameter_words, 32),
     "weights": (WeightMemory, SMALL, HALVES * SMALL.weight_words, 32),
+    "weights in banks": (WeightMemory, BANKS, HALVES * BANKS.weight_words, 32),
     "weights on ice40": (WeightMemory, ICE40, HALVES * ICE40.weight_words, 32),
 }
 
@@ -48,7 +51,7 @@ class Observed(Elaboratable):
         name, *inner = path
         found = getattr(self.module.submodules, name)
         for one in inner:
-            found = getattr(found, one)
+            found = getattr(found.submodules if isinstance(found, Module) else found, one)
         return found.data
 
 
@@ -70,6 +73,7 @@ def write(ctx, dut, address, word):
 @pytest.mark.parametrize("name", MEMORIES)
 def test_words_lie_where_the_arrays_say(monkeypatch, name):
     monkeypatch.setattr(blocks, "Instance", Spram)
+    monkeypatch.setattr(weights, "_BANK_WORDS", 16)
     rng = seeded(7)
     kind, capability, count, bits = MEMORIES[name]
     memory = kind(capability)
