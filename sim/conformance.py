@@ -3,7 +3,7 @@
 "A network is data": a bitstream that computes one network right may compute the next one wrong. The
 set (`sim.conformance_networks`) is drawn for a capability, the same each time. Every build runs the
 set beside its own network (`hw.build`). What of the hardware the set exercised is counted from its
-plans (`sim.coverage`). A capability too small for a feature leaves it out, and `Coverage.missing`
+plans and records (`sim.coverage`). A capability too small for a feature leaves it out, and `Coverage.missing`
 says so.
 """
 
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hw.compile.plan import make_plan
+from model.integers import oracle
 from sim.conformance_networks import conformance_set
 from sim.coverage import Coverage, coverage
 from sim.model import Model
 from sim.networks import images_for
-from sim.verify import Stimulus, expect, verify_all
+from sim.verify import Stimulus, expected_of, verify_all
 
 __all__ = ["ConformanceResult", "verify_conformance"]
 
@@ -45,14 +46,12 @@ def verify_conformance(
     """
     networks = conformance_set(model.capability)
     plans = [make_plan(network, model.capability) for network in networks]
-    stimuli = [
-        Stimulus(
-            network=network,
-            plan=plan,
-            expected=expect(network, images_for(network, number, _FRAMES)),
-        )
-        for number, (network, plan) in enumerate(zip(networks, plans, strict=True))
-    ]
+    stimuli, values = [], []
+    for number, (network, plan) in enumerate(zip(networks, plans, strict=True)):
+        images = images_for(network, number, _FRAMES)
+        result = oracle.run(network, images)
+        stimuli.append(Stimulus(network=network, plan=plan, expected=expected_of(images, result)))
+        values.append([layer.value for layer in result.records])
 
     def report(done: int, frames: int) -> None:
         if progress:
@@ -69,5 +68,5 @@ def verify_conformance(
         networks=len(results),
         frames=sum(result.frames for result in results),
         mismatch=differences[0] if differences else None,
-        coverage=coverage(plans),
+        coverage=coverage(plans, values),
     )

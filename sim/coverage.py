@@ -1,13 +1,18 @@
-"""What of the hardware a set of plans exercises: counted from the plans, not claimed."""
+"""What of the hardware a set of networks exercises: counted from plans and records, not claimed."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
+from hw.compile.frames import non_zero_of
 from hw.compile.plan import Plan
+from hw.compile.schedule import output_pixels
 from hw.layer_entry import LayerEntry, entry_shapes
+from hw.pipeline import QUEUED_WORDS
 from model.network import Network
 
-__all__ = ["FEATURES", "Coverage", "coverage"]
+__all__ = ["FEATURES", "RECORD_FEATURES", "Coverage", "coverage"]
 
 
 def _any_factor(network: Network, sign: int) -> bool:
@@ -85,6 +90,39 @@ FEATURES: dict[str, Callable[[Plan], bool]] = {
 """What of the hardware a plan exercises, by name."""
 
 
+def _waiting(words: np.ndarray) -> bool:
+    """Whether so many words in a row have several records that the issuer's queue fills."""
+    several = words > 1
+    run = QUEUED_WORDS + 1
+    return len(words) >= run and bool(
+        np.lib.stride_tricks.sliding_window_view(several, run, axis=0).all(axis=-1).any()
+    )
+
+
+RECORD_FEATURES: dict[str, Callable[[np.ndarray], bool]] = {
+    "word of zeros that is dropped": lambda words: bool((words[:-1] == 0).any()),
+    "window that ends with a word of zeros": lambda words: bool(
+        ((words[-1] == 0) & (words.sum(axis=0) > 0)).any()
+    ),
+    "window of zeros": lambda words: bool((words.sum(axis=0) == 0).any()),
+    "words that wait in a full queue": _waiting,
+}
+"""What a window's records exercise, by name: of its words [words, N], the records not zero."""
+
+
+def _windows(plan: Plan, values: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Of each window that reads no image: records of its words that are not zero [words, N]."""
+    for planned, found in zip(plan.layers, non_zero_of(plan, values), strict=True):
+        source, shortcut = found.source, found.shortcut
+        if source is None or (planned.entry.projection and shortcut is None):
+            continue
+        for pixel in output_pixels(planned.entry):
+            read = [source[tap.source] for tap in pixel.taps if tap.source is not None]
+            if shortcut is not None:
+                read.append(shortcut[pixel.line, pixel.column])
+            yield np.concatenate(read)
+
+
 def _reaches_the_edge(plan: Plan, axis: str, extent: str) -> bool:
     """Whether taps lie before an image of the largest size: coordinates that need their sign."""
     most = entry_shapes(plan.capability)[f"input_{extent}"].most
@@ -97,21 +135,31 @@ def _reaches_the_edge(plan: Plan, axis: str, extent: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """What a set of plans exercised: features of `FEATURES`, and those that it did not; the least
-    and the largest value of each field of the layer table."""
+    """What a set of networks exercised: features of `FEATURES` and `RECORD_FEATURES`, and those
+    that it did not; the least and the largest value of each field of the layer table."""
 
     features: tuple[str, ...]
     missing: tuple[str, ...]
     fields: dict[str, tuple[int, int]]
 
 
-def coverage(plans: Iterable[Plan]) -> Coverage:
-    """Count what `plans` exercise."""
-    plans = list(plans)
-    found = [name for name, test in FEATURES.items() if any(test(plan) for plan in plans)]
+def coverage(
+    plans: Sequence[Plan], values: Sequence[Sequence[np.ndarray]] | None = None
+) -> Coverage:
+    """Count what `plans` exercise, with the values of their records [N, H, W, G], layer by layer.
+
+    Without values no feature of records is counted.
+    """
+    found = {name for name, test in FEATURES.items() if any(test(plan) for plan in plans)}
+    for plan, layers in zip(plans, values or [], strict=values is not None):
+        for words in _windows(plan, layers):
+            found |= {name for name, test in RECORD_FEATURES.items() if test(words)}
+            if found.issuperset(RECORD_FEATURES):
+                break
+    names = [*FEATURES, *RECORD_FEATURES]
     return Coverage(
-        features=tuple(found),
-        missing=tuple(name for name in FEATURES if name not in found),
+        features=tuple(name for name in names if name in found),
+        missing=tuple(name for name in names if name not in found),
         fields=_ranges([asdict(layer.entry) for plan in plans for layer in plan.layers]),
     )
 

@@ -20,7 +20,7 @@ from sim.compare import Expected, compare
 from sim.model import DEFAULT_CLOCK_HZ, Model, compile_model
 from sim.run import Job, simulate
 
-__all__ = ["Stimulus", "VerificationResult", "expect", "verify", "verify_all"]
+__all__ = ["Stimulus", "VerificationResult", "expect", "expected_of", "verify", "verify_all"]
 
 
 @dataclass(kw_only=True)
@@ -51,7 +51,7 @@ class VerificationResult:
 class Stimulus:
     """A network and what it must make of some images.
 
-    ``aborts``: before that, frames are aborted after such parts of their cycles.
+    ``aborts``: before that, frames are aborted after such parts of the plan's bound.
     ``plan``: the network's, for the capability of the model; None: made when the network runs.
     """
 
@@ -63,7 +63,11 @@ class Stimulus:
 
 def expect(network: Network, images: np.ndarray, run=oracle.run) -> Expected:
     """What `network` makes of `images`, by an integer reference: our oracle, or torch's."""
-    result = run(network, images)
+    return expected_of(images, run(network, images))
+
+
+def expected_of(images: np.ndarray, result: oracle.Result) -> Expected:
+    """What a reference found, as it is compared."""
     digests = [
         [record_digest(layer.value[frame], layer.winner[frame]) for layer in result.records]
         for frame in range(len(images))
@@ -142,7 +146,8 @@ def verify(
 
     def report(done, frames):
         if progress:
-            progress(f"{count if done else frames} of {count} frames of {plan.cycles:,} cycles run")
+            ran = count if done else frames
+            progress(f"{ran} of {count} frames run, each of {plan.cycles:,} cycles at most")
 
     with tempfile.TemporaryDirectory(prefix="dham-sim-") as temporary:
         directory = Path(temporary) if workdir is None else Path(workdir)

@@ -8,9 +8,8 @@ import numpy as np
 from hw.compile.plan import Plan
 from hw.compile.timing import NonZero, layer_timing, non_zero
 from hw.pipeline import pipeline_of
-from model.network import Projection
 
-__all__ = ["FrameCycles", "frame_cycles"]
+__all__ = ["FrameCycles", "frame_cycles", "non_zero_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +35,10 @@ def frame_cycles(plan: Plan, values: Sequence[np.ndarray]) -> FrameCycles:
     """
     capability = plan.capability
     frames = len(values[0])
-    counted = [non_zero(one, capability) for one in values]
-
-    def read(tensor: int, projection: Projection | None = None) -> np.ndarray | None:
-        if tensor == 0:
-            return None
-        found = counted[tensor - 1]
-        if projection is None:
-            return found
-        return found[:: projection.stride, :: projection.stride]
-
-    timings = []
-    for layer, planned in zip(plan.network.layers, plan.layers, strict=True):
-        projection = layer.projection if layer.kind == "conv" else None
-        shortcut = read(projection.source, projection) if projection else None
-        found = NonZero(read(layer.source), shortcut)
-        timings.append(layer_timing(planned.entry, capability, found))
+    timings = [
+        layer_timing(planned.entry, capability, found)
+        for planned, found in zip(plan.layers, non_zero_of(plan, values), strict=True)
+    ]
     first = [one.first_word for one in timings]
     turnaround = pipeline_of(capability).turnaround_cycles
     layers = np.empty((frames, len(timings)), np.int64)
@@ -59,3 +46,18 @@ def frame_cycles(plan: Plan, values: Sequence[np.ndarray]) -> FrameCycles:
         following = first[(index + 1) % len(first)]
         layers[:, index] = timing.end - first[index] + turnaround + following
     return FrameCycles(frames=layers.sum(axis=1), layers=layers)
+
+
+def non_zero_of(plan: Plan, values: Sequence[np.ndarray]) -> list[NonZero]:
+    """How many records are not zero in the words that each layer reads; `values` as above."""
+    counted = [non_zero(one, plan.capability) for one in values]
+    found = []
+    for layer in plan.network.layers:
+        source = None if layer.source == 0 else counted[layer.source - 1]
+        shortcut = None
+        projection = layer.projection
+        if projection is not None and projection.source != 0:
+            stride = projection.stride
+            shortcut = counted[projection.source - 1][::stride, ::stride]
+        found.append(NonZero(source, shortcut))
+    return found

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 
 from hw.capability import Capability
+from hw.compile.schedule import output_pixels, tile_drains
 from hw.layer_entry import LayerEntry
 from hw.pipeline import (
     FIRST_VISIT_CYCLES,
@@ -94,45 +95,40 @@ def layer_timing(
     popped: Any = -1
     first_word = None
     lines = []
-    starts_y = range(entry.start_y, entry.last_y + 1, entry.stride)
-    starts_x = range(entry.start_x, entry.last_x + 1, entry.stride)
-    rows = _taps(starts_y, entry.kernel_height, entry.input_height)
-    columns = _taps(starts_x, entry.kernel_width, entry.input_width)
-    drains = [entry.drain_cycles] * (entry.tiles - 1) + [entry.last_drain_cycles]
-    for line, row in enumerate(rows):
-        for place, column in enumerate(columns):
-            moved = 0 if place == len(columns) - 1 else entry.stride - 1
-            # Taps inside the image: cycles of the generator after the one before, and records.
-            taps: list[tuple[int, Sequence]] = []
-            before = position = 0
-            for y in row:
-                for x in column:
-                    if y is not None and x is not None:
-                        counts: Sequence = source
-                        if found is not None and found.source is not None:
-                            counts = found.source[y, x]
-                        taps.append((TAP_CYCLES * (position - before), counts))
-                        before = position
-                    position += 1
-            rest = TAP_CYCLES * (position - 1 - before)
-            if entry.projection:
+    positions = entry.kernel_height * entry.kernel_width
+    drains = tile_drains(entry)
+    for pixel in output_pixels(entry):
+        # Of each tap: cycles of the generator after the tap before, and records of its words.
+        taps: list[tuple[int, Sequence]] = []
+        before = 0
+        for tap in pixel.taps:
+            counts: Sequence
+            if tap.source is None:
+                cycles = TAP_CYCLES * (positions - 1 - before) + SHORTCUT_CYCLES
                 counts = shortcut
                 if found is not None and found.shortcut is not None:
-                    counts = found.shortcut[line, place]
-                taps.append((rest + SHORTCUT_CYCLES, counts))
-                rest = 0
-            for drain in drains:
-                for number, (cycles, counts) in enumerate(taps):
-                    visit = words.latest(visit + cycles, popped)
-                    popped = words.latest(visit + QUEUE_CYCLES, words.read)
-                    if first_word is None:
-                        first_word = popped + WALK_CYCLES
-                    ends = number == len(taps) - 1
-                    words.walk(popped + WALK_CYCLES, counts, ends)
-                visit = visit + rest + WINDOW_CYCLES
-                words.drained = words.left[0] + drain
-            visit = visit + moved
-        lines.append(words.read)
+                    counts = found.shortcut[pixel.line, pixel.column]
+            else:
+                cycles = TAP_CYCLES * (tap.position - before)
+                counts = source
+                if found is not None and found.source is not None:
+                    counts = found.source[tap.source]
+            taps.append((cycles, counts))
+            before = tap.position
+        rest = 0 if entry.projection else TAP_CYCLES * (positions - 1 - before)
+        for drain in drains:
+            for number, (cycles, counts) in enumerate(taps):
+                visit = words.latest(visit + cycles, popped)
+                popped = words.latest(visit + QUEUE_CYCLES, words.read)
+                if first_word is None:
+                    first_word = popped + WALK_CYCLES
+                words.walk(popped + WALK_CYCLES, counts, number == len(taps) - 1)
+            visit = visit + rest + WINDOW_CYCLES
+            words.drained = words.left[0] + drain
+        if pixel.last_column:
+            lines.append(words.read)
+        else:
+            visit = visit + entry.stride - 1
     assert first_word is not None  # each window has a tap inside the image
     last_lane = (entry.tile_lanes - 1) * entry.lane_cycles
     end = words.left[0] + last_lane + pipeline.issue_to_write_cycles
@@ -201,11 +197,3 @@ def _tap(image: int, groups: int, capability: Capability) -> list[int]:
         return [1] * groups
     records = capability.records_per_word
     return [min(records, groups - first) for first in range(0, groups, records)]
-
-
-def _taps(starts: range, kernel: int, extent: int) -> list[list[int | None]]:
-    """For each output position along an axis: where each tap is; None: outside the image."""
-    return [
-        [start + tap if 0 <= start + tap < extent else None for tap in range(kernel)]
-        for start in starts
-    ]

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hw.boards import find_board
 from hw.compile.plan import make_plan
 from hw.layer_entry import entry_shapes
+from model.integers import oracle
 from sim.conformance_networks import conformance_set
-from sim.coverage import FEATURES, coverage
+from sim.coverage import FEATURES, RECORD_FEATURES, coverage
+from sim.networks import images_for
 from tests.hw.engine.helpers import CAPABILITY as TINY
 from tests.sim.helpers import GENERIC
 
@@ -17,15 +20,42 @@ BOARD = find_board("icebreaker").capability
 
 @pytest.mark.parametrize("capability", [BOARD, GENERIC], ids=["icebreaker", "generic"])
 def test_every_feature_is_covered(capability):
-    plans = [make_plan(network, capability) for network in conformance_set(capability)]
-    found = coverage(plans)
+    networks = conformance_set(capability)
+    plans = [make_plan(network, capability) for network in networks]
+    values = [values_of(network, number) for number, network in enumerate(networks)]
+    found = coverage(plans, values)
     assert found.missing == ()
-    assert found.features == tuple(FEATURES)
+    assert found.features == (*FEATURES, *RECORD_FEATURES)
+    assert coverage(plans).missing == tuple(RECORD_FEATURES), "without records none is counted"
+
+
+def values_of(network, number):
+    """Values of the records of the frames that `sim.conformance` runs."""
+    images = images_for(network, number, 2)
+    return [layer.value for layer in oracle.run(network, images).records]
+
+
+#: Records that are not zero in the words of one window; what the window exercises.
+WINDOWS = {
+    (4, 3, 2): (),
+    (1, 0, 1): ("word of zeros that is dropped",),
+    (1, 0): ("window that ends with a word of zeros",),
+    (0, 0): ("word of zeros that is dropped", "window of zeros"),
+    (2, 2, 2, 2): ("words that wait in a full queue",),
+    (2, 2, 1, 2, 2): (),
+}
+
+
+@pytest.mark.parametrize("words", WINDOWS)
+def test_features_of_records(words):
+    counts = np.array(words).reshape(-1, 1)
+    found = tuple(name for name, test in RECORD_FEATURES.items() if test(counts))
+    assert found == WINDOWS[words]
 
 
 def test_fields_at_their_limits():
     """Every field of the layer table that no memory of the board limits goes from end to end."""
-    found = coverage(make_plan(network, BOARD) for network in conformance_set(BOARD)).fields
+    found = coverage([make_plan(network, BOARD) for network in conformance_set(BOARD)]).fields
     shapes = entry_shapes(BOARD)
     assert list(found) == list(shapes)
     whole = (
@@ -53,7 +83,7 @@ def test_too_small_for_everything():
     """What a capability has no room for is said, not passed over."""
     capability = replace(TINY, layer_entries=4, image_bytes=64)
     networks = conformance_set(capability)
-    found = coverage(make_plan(network, capability) for network in networks)
+    found = coverage([make_plan(network, capability) for network in networks])
     assert {"64 classes and more", "negative residual factor"} <= set(found.missing)
-    assert set(found.missing) | set(found.features) == set(FEATURES)
+    assert set(found.missing) | set(found.features) == {*FEATURES, *RECORD_FEATURES}
     assert not set(found.missing) & set(found.features)
