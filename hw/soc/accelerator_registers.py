@@ -91,10 +91,9 @@ ARITHMETIC = described(
 
 GEOMETRY = described(
     "GEOMETRY",
-    "Capability: residuals, sizes and pipeline.",
+    "Capability: residuals and sizes.",
     fixed("FACTOR_BITS", 0, 8, "Bits of the identity residual's factor r, sign included."),
     fixed("SIZE_BITS", 8, 8, "Bits of heights, widths and kernel sizes."),
-    fixed("PIPELINE", 16, 8, "Number of the pipeline: its stages decide a frame's cycles."),
 )
 
 WEIGHT_WORDS = described(
@@ -243,8 +242,9 @@ def capability_words(capability: Capability) -> dict[str, int]:
 def capability_from_words(words: Mapping[str, int], *, family: str = "generic") -> Capability:
     """The `Capability` that a device's registers tell: inverse of `capability_words`.
 
-    Other registers in `words` are ignored. The device does not tell its `family` nor its
-    `processor_words`, which do not change what it computes.
+    Other registers in `words` are ignored. The device does not tell its `family`, its
+    `processor_words` nor its `pipeline`, which do not change what it computes. The pipeline is the
+    one that `family` chooses; a frame's cycles depend on it.
 
     Raises `ValueError` for values that no engine of this version has.
     """

@@ -22,7 +22,7 @@ BYTES = [(SPARE, 0x0123_4567, 0b1111)] + [(SPARE, 0x89AB_CDEF, 1 << lane) for la
 BYTES += [(SPARE, 0x1357_9BDF, 0b0011), (SPARE, 0x0246_8ACE, 0b1100), (SPARE, 0, 0b0000)]
 
 
-@pytest.fixture(scope="module", params=["generic_model", "ice40_model"])
+@pytest.fixture(scope="module", params=["generic_model", "long_model", "ice40_model"])
 def front_door(request, tmp_path_factory):
     """(model, plan, what the network loads, what the cocotb test `tests.sim.front_door` saw)."""
     model = request.getfixturevalue(request.param)
