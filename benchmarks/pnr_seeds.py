@@ -12,7 +12,8 @@ from pathlib import Path
 
 from hw.boards import find_board
 from hw.flow import steps as flow
-from hw.flow.job import board_capability
+from hw.flow.capability import board_capability
+from hw.flow.seeds import place_with_seeds
 from hw.flow.tools import Toolchain
 from model.common.errors import Parser, UserError, run_cli
 from model.common.terminal import Table, console
@@ -25,13 +26,17 @@ def sweep(board, capability, clock_mhz, seeds, tools, directory, progress):
     work = flow.Workspace(directory=directory)
     progress(f"synthesising for {clock_mhz:g} MHz")
     flow.elaborate(board, board.make_top(capability, clock_mhz), work)
-    flow.synthesise(tools, work)
-    layouts = []
-    for seed in seeds:
-        layout = flow.place_and_route(tools, board, work, seed=seed, clock_mhz=clock_mhz)
-        layouts.append(layout)
-        progress(f"seed {seed}: {layout.fmax_mhz:.2f} MHz after {layout.seconds:.0f} s")
-    return layouts
+    flow.synthesise(tools, board, work)
+    return place_with_seeds(
+        tools,
+        board,
+        work,
+        seeds=seeds,
+        clock_mhz=clock_mhz,
+        scratch=directory / "seeds",
+        progress=progress,
+        until_met=False,
+    )
 
 
 @run_cli

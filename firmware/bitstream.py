@@ -1,4 +1,4 @@
-"""What an iCE40's bitstream does with the flash: whether it leaves it awake."""
+"""Bitstreams of each family: whether they are whole, and leave the flash awake."""
 
 from model.common.errors import UserError
 
@@ -12,7 +12,12 @@ _KNOWN = {1, 2, 5, 8}  # bank, CRC, rate of the clock, offset: they matter to th
 _KEEP_AWAKE = 1
 
 
-def check_bitstream(data: bytes) -> None:
+def check_bitstream(data: bytes, family: str = "ice40") -> None:
+    """Raise `UserError` unless this is a whole bitstream of the family, for the board's flash."""
+    _CHECKS[family](data)
+
+
+def _check_ice40(data: bytes) -> None:
     """Raise `UserError` unless this is the whole bitstream of an iCE40, made by `icepack -s`.
 
     A bitstream is: comments; the word 7E AA 99 7E; commands. A command is a byte, whose high half
@@ -62,3 +67,32 @@ def check_bitstream(data: bytes) -> None:
                 f"{data[place]:#04x}, which begins no command that is known here"
             )
     raise UserError(f"The bitstream is truncated: it has {len(data)} bytes and does not end")
+
+
+_PREAMBLE = bytes.fromhex("ffffbdb3")
+_PROGRAM_DONE = bytes.fromhex("5e000000ffffffff")
+
+
+def _check_ecp5(data: bytes) -> None:
+    """Raise `UserError` unless this is the whole bitstream of an ECP5, made by `ecppack`.
+
+    A bitstream is: comments, then FF FF BD B3, then commands. The last one, ISC_PROGRAM_DONE, ends
+    the configuration; the flash stays awake behind it.
+
+    Source: Lattice FPGA-TN-02039 (ECP5 sysCONFIG); documentation of Project Trellis, "Bitstream
+    format".
+    """
+    if data.find(_PREAMBLE, 0, _COMMENT_BYTES + len(_PREAMBLE)) < 0:
+        raise UserError(
+            f"The bitstream is none of an ECP5: its first {_COMMENT_BYTES} bytes lack "
+            f"{_PREAMBLE.hex()}"
+        )
+    if not data.endswith(_PROGRAM_DONE):
+        raise UserError(
+            f"The bitstream is truncated: its {len(data)} bytes do not end with the command that "
+            "ends the configuration"
+        )
+
+
+_CHECKS = {"ice40": _check_ice40, "ecp5": _check_ecp5}
+_CHECKS["generic"] = _check_ice40  # simulated, where no bitstream does anything

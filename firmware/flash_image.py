@@ -32,6 +32,7 @@ from firmware.layout import (
     SECTIONS,
     SECTOR_BYTES,
     Section,
+    flash_offset,
 )
 from firmware.protocol import LABEL_BYTES
 from firmware.versions import capability_crc
@@ -77,8 +78,8 @@ def make_flash_image(
     Parameters
     ----------
     bitstream : bytes
-        Packed for iCE40 by `icepack -s`; None: its place stays erased, as a simulated board needs
-        none.
+        As the family's packer makes it, for iCE40 `icepack -s`; None: its place stays erased, as a
+        simulated board needs none.
     copy : bytes
         One copy of the firmware, its CRC-32 included (`firmware.compile`).
     network : Network
@@ -104,13 +105,13 @@ def make_flash_image(
             f"Network {network.name!r} has no golden vectors to test the device with: make them "
             "with `python -m model.golden FILE --output FILE`"
         )
-    _check_programs(bitstream, copy)
+    offset = flash_offset(capability)
+    _check_programs(bitstream, copy, capability)
     _check_demo(network, demo)
     plan = make_device_plan(network, capability, own)
     golden = network.golden
     sections = _sections(plan, golden, demo)
     data = bytearray([ERASED]) * SECTIONS
-    _put(data, BITSTREAM, bitstream or b"")
     for start in FIRMWARE_COPIES:
         _put(data, start, copy)
     entries = []
@@ -124,19 +125,21 @@ def make_flash_image(
         data += content + bytes([ERASED]) * (-len(content) % SECTOR_BYTES)
     counts = {"golden": min(GOLDEN_VECTORS, len(golden.images)), "demo": len(demo)}
     _put(data, DIRECTORY, _directory(plan, network.sha256, counts, entries))
+    data[:0] = bytes([ERASED]) * offset
+    _put(data, BITSTREAM, bitstream or b"")
     return replace(
         parse(bytes(data), capability), why_not=plan.why_not, plan=plan.plans[Head.CLASSES]
     )
 
 
-def _check_programs(bitstream, copy):
+def _check_programs(bitstream, copy, capability):
     if bitstream is not None:
-        if len(bitstream) > BITSTREAM_BYTES:
+        room = flash_offset(capability) + BITSTREAM_BYTES
+        if len(bitstream) > room:
             raise UserError(
-                f"The bitstream has {len(bitstream)} bytes, the flash has room for "
-                f"{BITSTREAM_BYTES}"
+                f"The bitstream has {len(bitstream)} bytes, the flash has room for {room}"
             )
-        check_bitstream(bitstream)
+        check_bitstream(bitstream, capability.family)
     if len(copy) != FIRMWARE_BYTES:
         raise UserError(f"A copy of the firmware has {FIRMWARE_BYTES} bytes, not {len(copy)}")
     if zlib.crc32(copy) != CRC_RESIDUE:

@@ -20,6 +20,7 @@ from firmware.layout import (
     SECTOR_BYTES,
     Head,
     Section,
+    flash_offset,
 )
 from firmware.protocol import LABEL_BYTES, MAX_LEARNED
 from firmware.versions import FlashImageError, check_versions, sound_directory
@@ -118,9 +119,12 @@ class FlashImage:
 def parse(data: bytes, capability: Capability | None = None) -> FlashImage:
     """Read a flash image back: a file, or what a flash holds.
 
-    With a capability, the image must be made for it. Raises `FlashImageError` for the first thing
-    that is wrong.
+    With a capability, the image must be made for it; without one, for a family whose bitstream
+    needs no more than `firmware.layout.BITSTREAM_BYTES`. Raises `FlashImageError` for the first
+    thing that is wrong.
     """
+    whole, before = data, flash_offset(capability) if capability is not None else 0
+    data = whole[before:]
     directory, entries = _read_directory(data, capability)
     sections = {}
     end = SECTIONS
@@ -153,8 +157,8 @@ def parse(data: bytes, capability: Capability | None = None) -> FlashImage:
     shape = tuple(directory[f"image_{axis}"] for axis in ("height", "width", "channels"))
     names = sections[Section.NAMES]
     return FlashImage(
-        bytes=data,
-        parts=_parts(data, directory, entries),
+        bytes=whole,
+        parts=_parts(whole, before, directory, entries),
         directory=directory,
         network_name=_read_text("The network's name", _bytes_of(directory, "network_name")),
         network_sha256=_bytes_of(directory, "network_hash").hex(),
@@ -257,9 +261,10 @@ def _check_copies(data):
     _check(first == second, "The copies of the firmware differ")
 
 
-def _parts(data, directory, entries):
+def _parts(whole, offset, directory, entries):
+    """Parts of an image, with their places in the flash."""
+    data = whole[offset:]
     named = [
-        ("Bitstream", BITSTREAM, BITSTREAM_BYTES),
         *(
             (f"Firmware, copy {number}", start, COPY_DISTANCE)
             for number, start in enumerate(FIRMWARE_COPIES, 1)
@@ -269,17 +274,18 @@ def _parts(data, directory, entries):
             for number, start in enumerate(LEARNED_SLOTS, 1)
         ),
     ]
-    contents = [(name, start, _content(data[start : start + size])) for name, start, size in named]
-    for kind, offset, size, _, _ in entries:
+    contents = [("Bitstream", BITSTREAM - offset, _content(whole[: offset + BITSTREAM_BYTES]))]
+    contents += [(name, start, _content(data[start : start + size])) for name, start, size in named]
+    for kind, start, size, _, _ in entries:
         name = Section(kind).name.replace("_", " ").capitalize()
-        contents.append((name, offset, data[offset : offset + size]))
+        contents.append((name, start, data[start : start + size]))
     parts = [
-        Part(name=name, offset=offset, size=len(content), crc=zlib.crc32(content))
-        for name, offset, content in contents
+        Part(name=name, offset=offset + start, size=len(content), crc=zlib.crc32(content))
+        for name, start, content in contents
     ]
     size = directory["bytes"]
     crc = _last_word(data[DIRECTORY:][:size])
-    parts.append(Part(name="Directory", offset=DIRECTORY, size=size, crc=crc))
+    parts.append(Part(name="Directory", offset=offset + DIRECTORY, size=size, crc=crc))
     return tuple(sorted(parts, key=lambda part: part.offset))
 
 

@@ -48,8 +48,10 @@ __all__ = [
 def run(options: Namespace) -> int:
     """Build what is missing, write the flash image, and the flash unless `--image-only`."""
     board = find_board(options.board)
+    if not options.image_only:
+        board.usb_chip()  # or no program writes its flash
     baud = board.baud(board.clock_hz(board.default_clock_mhz), options.baud)
-    network_path = zoo.find(options.network)
+    network_path = zoo.find(options.network or board.network)
     network = load(network_path)
     folder = Path("build") / board.name
     if options.output is None:
@@ -170,6 +172,12 @@ def flash(
     """
     logs = Path("build") / board.name
     logs.mkdir(parents=True, exist_ok=True)
+    if not board.usb_chip().documented:
+        words = " ".join(board.usb_chip().loader)
+        stages.note(
+            f"warning: nobody has tried openFPGALoader {words} on a {board.title} yet; please tell "
+            "us how it went"
+        )
     with stages("flash", f"Writing the flash of the {board.title}"):
         chip = find_chip(board, loader, options)  # anew: it may have been plugged in elsewhere
         try:

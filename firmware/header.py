@@ -95,6 +95,7 @@ def c_header(capability: Capability) -> str:
             + 1,
         },
         "Flash (firmware.layout)": {
+            "FLASH_OFFSET": layout.flash_offset(capability),
             "SECTOR_BYTES": layout.SECTOR_BYTES,
             "DIRECTORY": layout.DIRECTORY,
             "DIRECTORY_BYTES": layout.DIRECTORY_BYTES,

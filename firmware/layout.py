@@ -1,12 +1,17 @@
 """What lies where in the flash, and what the directory says. The one place that says so.
 
+Places count from the family's `flash_offset` on, where the device's own addresses begin; the
+bitstream alone begins before, at the flash's first byte.
+
 `firmware.flash_image` writes it, the firmware reads it (by the C header that `firmware.header`
 makes), `docs/flash-image.md` describes it.
 """
 
 from enum import IntEnum
 
+from hw.capability import Capability
 from hw.compile.heads import Head
+from hw.families import find_family
 
 __all__ = [
     "BITSTREAM",
@@ -26,6 +31,7 @@ __all__ = [
     "SECTOR_BYTES",
     "Head",
     "Section",
+    "flash_offset",
     "learned_version",
 ]
 
@@ -34,7 +40,7 @@ SECTOR_BYTES = 4096
 
 BITSTREAM = 0
 BITSTREAM_BYTES = 0x2_0000
-"""Room for the bitstream; the copies of the firmware follow (`hw.soc.addresses`)."""
+"""Room for the bitstream behind the offset; copies of the firmware follow (`hw.soc.addresses`)."""
 
 DIRECTORY = 0x2_8000
 DIRECTORY_BYTES = SECTOR_BYTES
@@ -73,6 +79,11 @@ LEARNED_WORDS = (
 )
 """A slot's first words; for each class its label (16 bytes), its number of images, its sums (u32 a
 feature) follow, then the CRC-32 of all before."""
+
+
+def flash_offset(capability: Capability) -> int:
+    """Bytes of the flash before the device's own addresses."""
+    return find_family(capability.family).flash_offset
 
 
 def learned_version(magic: int) -> int | None:

@@ -132,7 +132,7 @@ class Loader:
         place = ["--busdev-num", chip.place] if chip is not None and chip.place else []
         log.unlink(missing_ok=True)  # an earlier one explains nothing
         try:
-            self._tools.run(_TOOL, ["-b", self._board.usb.loader, *place, *arguments], log=log)
+            self._tools.run(_TOOL, [*self._board.usb_chip().loader, *place, *arguments], log=log)
         except UserError as error:
             if not log.is_file():
                 raise

@@ -139,7 +139,7 @@ def read_scan(text: str, board: Board) -> Scan | None:
     if not heads:
         return None
     columns = {name: heads[0].find(name) for name in ("manufacturer", "serial", "product")}
-    ids = (board.usb.vendor, board.usb.product)
+    ids = (board.usb_chip().vendor, board.usb_chip().product)
     chips = []
     for line in lines:
         found = re.match(r"(\d+) (\d+)\s+0x([0-9a-fA-F]{4}):0x([0-9a-fA-F]{4})\s", line)

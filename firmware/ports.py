@@ -21,10 +21,11 @@ from model.common.places import state_folder
 __all__ = ["RULE", "connect", "find_port", "listen", "open_link", "open_serial", "rates"]
 
 _BOARD = BOARDS["icebreaker"]
+_CHIP = _BOARD.usb_chip()
 
 RULE = (
-    f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{_BOARD.usb.vendor:04x}", '
-    f'ATTRS{{idProduct}}=="{_BOARD.usb.product:04x}", MODE="0660", GROUP="plugdev", '
+    f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{_CHIP.vendor:04x}", '
+    f'ATTRS{{idProduct}}=="{_CHIP.product:04x}", MODE="0660", GROUP="plugdev", '
     'TAG+="uaccess", ENV{ID_MM_DEVICE_IGNORE}="1"'
 )
 """udev rule that gives the board, both of its interfaces, to whoever sits at the machine, and keeps

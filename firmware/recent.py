@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firmware.flash_image import FlashImage, FlashImageError, parse
-from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS
+from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS, flash_offset
 from hw.boards import BOARDS, Board
 from model import zoo
 from model.common.errors import UserError
@@ -28,7 +28,7 @@ _ERASED = 0xFF
 
 def remember(image: Path, content: bytes, board: Board) -> None:
     """Leave the record of a flash image that was just written; a warning if that fails."""
-    record = {"image": str(image.resolve()), "sha256": _digest(content), "board": board.name}
+    record = {"image": str(image.resolve()), "sha256": _digest(content, board), "board": board.name}
     try:
         write(state_folder() / _RECORD, json.dumps(record, indent=2) + "\n")
     except (UserError, OSError) as error:
@@ -46,7 +46,7 @@ def simulated_image(network_name: str | None, make: Callable[[Board, Network], F
     path, why = _recorded(board)
     if path is not None:
         return path
-    network = load(zoo.find(network_name))
+    network = load(zoo.find(network_name or board.network))
     made = state_folder() / f"simulated-{board.name}-{str(network.sha256)[:16]}.bin"
     if why:
         print(f"{why}: {made} is simulated instead", file=sys.stderr)
@@ -73,7 +73,7 @@ def _recorded(board: Board) -> tuple[Path | None, str]:
         return None, f"{what} is gone"
     if unsound := _unsound(path, board):
         return None, f"{what} cannot be used ({unsound})"
-    if _digest(path.read_bytes()) != digest:
+    if _digest(path.read_bytes(), board) != digest:
         return None, f"{what} is not the one that was made"
     return path, ""
 
@@ -89,9 +89,9 @@ def _unsound(path: Path, board: Board) -> str:
     return ""
 
 
-def _digest(content: bytes) -> str:
+def _digest(content: bytes, board: Board) -> str:
     """SHA-256 of an image without what was learned on it."""
     plain = bytearray(content)
-    for start in LEARNED_SLOTS:
+    for start in (flash_offset(board.capability) + slot for slot in LEARNED_SLOTS):
         plain[start : start + LEARNED_BYTES] = bytes([_ERASED]) * LEARNED_BYTES
     return hashlib.sha256(plain).hexdigest()

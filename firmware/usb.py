@@ -76,7 +76,7 @@ def find_chips(board: Board) -> list[Chip]:
     """Chips with the ids of the board's, by what the serial ports of this machine tell."""
     groups: dict[str, list] = {}
     for port in serial_ports():
-        if (port.vid, port.pid) == (board.usb.vendor, board.usb.product):
+        if (port.vid, port.pid) == (board.usb_chip().vendor, board.usb_chip().product):
             number, key = _interface(port)
             groups.setdefault(key, []).append((number, port))
     chips = []
@@ -147,7 +147,7 @@ def choose(
             raise LinkError(f"No {board.title} with serial number {serial!r}; {_listed(chips)}")
     if not found:
         return None
-    named = [chip for chip in found if board.usb.name in chip.name.lower()]
+    named = [chip for chip in found if board.usb_chip().name in chip.name.lower()]
     if port is None and serial is None:
         if write and not named:
             raise LinkError(
@@ -167,7 +167,8 @@ def choose(
 
 def serial_port(chip: Chip, board: Board) -> str | None:
     """The serial port of the board's UART; None if the system shows none."""
-    return dict(chip.ports).get(board.usb.uart)
+    uart = board.usb_chip().uart
+    return None if uart is None else dict(chip.ports).get(uart)
 
 
 def _listed(chips: Sequence[Chip]) -> str:

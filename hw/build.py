@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     with stages("plan", "Reading the network and planning"):
         job = prepare(
             board, arguments.network, arguments.lanes, arguments.clock, arguments.seed,
-            arguments.baud,
+            arguments.baud, seeds=arguments.seeds, target_rate=arguments.target_rate,
         )  # fmt: skip
     if arguments.plan:
         if arguments.json:
@@ -73,6 +73,14 @@ def _parser() -> Parser:
         "--baud", type=int, metavar="N", help="rate of the serial line; default: the fastest"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of place-and-route")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N",
+        help="try up to N seeds, several at once, until one meets the clock",
+    )  # fmt: skip
+    parser.add_argument(
+        "--target-rate", type=float, metavar="N",
+        help="choose lanes and clock for N inferences a second, at least",
+    )  # fmt: skip
     parser.add_argument("--output", type=folder, metavar="DIR", help="default: build/<board>")
     parser.add_argument(
         "--skip-verification", action="store_true", help="build RTL that nothing has checked"

@@ -27,6 +27,10 @@ class MemoryBlock:
 SPRAM = MemoryBlock(name="spram", title="an SPRAM", array="mem", bits=16, depth=16384)
 """SB_SPRAM256KA of the iCE40 (TN1314, table 1)."""
 
-WEIGHT_BLOCKS: dict[str, MemoryBlock | None] = {"ice40": SPRAM, "generic": None}
+WEIGHT_BLOCKS: dict[str, MemoryBlock | None] = {
+    "ice40": SPRAM,
+    "ecp5": None,
+    "generic": None,
+}
 """What the weight memory of each family is made of; None: memories of any depth, which tools
 infer."""

@@ -67,6 +67,7 @@ static void end(void) { WRITE(FLASH, MASK(FLASH, STOP)); }
 
 /* An instruction with its address, on a page or sector that may be changed from now on. */
 static void change(uint32_t instruction, uint32_t address) {
+  address += FLASH_OFFSET; /* the hardware adds that to what is read, not to bytes by hand */
   command(WRITE_ENABLE);
   end();
   command(instruction);

@@ -30,17 +30,21 @@ class UsbChip:
     name : str
         What the product string of such a board contains, in lower case. Other makers' boards have
         the same chip, with the same ids.
-    uart : int
-        Which of its interfaces is the serial line, counted from 0.
-    loader : str
-        The board in the words of openFPGALoader's ``--board``.
+    uart : int or None
+        Which of its interfaces is the serial line, counted from 0; None: none is.
+    loader : tuple of str
+        The board in the words of openFPGALoader: ``--board``, and ``--cable`` where that differs.
+    documented : bool
+        openFPGALoader's documents list the board under these words. Other words were chosen by what
+        they do, and nobody has tried them.
     """
 
     vendor: int
     product: int
     name: str
-    uart: int
-    loader: str
+    uart: int | None
+    loader: tuple[str, ...]
+    documented: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,15 +57,22 @@ class Board:
         What users type after ``--board``.
     title : str
         The board's name in reports.
-    family, device, package : str
-        FPGA family (``"ice40"``), device and package as its vendor writes them.
+    family, device, package, speed : str
+        FPGA family (``"ice40"``), device, package and speed grade as its vendor writes them; no
+        speed grade where the family has none.
     budget : dict of str to int
         Resources of the device, by the keys of its family's `resources`: for iCE40 ``lc`` logic
-        cells, ``dsp`` multiplier blocks, ``ebr`` block RAMs, ``spram`` large RAMs.
+        cells, ``dsp`` multiplier blocks, ``ebr`` block RAMs, ``spram`` large RAMs; for ECP5
+        ``lut``, ``ff``, ``dsp``, ``ebr``.
     input_clock_mhz : float
-        Clock that the board feeds to the device.
+        Clock that the board feeds to the device, or the device's own oscillator, divided.
     clock_resource : str
         The platform's name for that clock.
+    clock_tolerance : float
+        How much faster than that the clock may be: a design is met with so much to spare.
+    pll : str
+        How other clocks are made of it: ``"pad"`` by a PLL at the clock's pin, ``"core"`` by a PLL
+        to which the clock is routed, ``"none"`` not at all.
     default_clock_mhz : float
         Clock that the design runs at unless the user asks for another.
     platform : callable
@@ -70,10 +81,22 @@ class Board:
         What the board is built for, unless the user changes it.
     bauds : tuple of int
         Rates that the board's USB chip makes exactly, the fastest first.
-    usb : UsbChip
-        That chip.
+    usb : UsbChip or None
+        That chip; None where openFPGALoader knows none.
     leds, buttons : tuple of (str, int)
-        The platform's resources, by name and number, from bit 0 of LEDS and BUTTONS on.
+        The platform's resources, by name and number, from bit 0 of LEDS and BUTTONS on. LEDs at
+        resources `rgb_pad` are driven by the device's LED driver.
+    uart : str or None
+        Where the serial line leaves the board, for people; None: nowhere, and the device works
+        alone.
+    flash : (str, int)
+        The platform's resource of the flash.
+    by_hand : str
+        How the flash is written where `usb` is None.
+    high : tuple of (str, int)
+        Outputs of the platform that are asserted all the time.
+    network : str or None
+        The network of the zoo that is built unless the user names one; None: the zoo's default.
     """
 
     name: str
@@ -88,9 +111,26 @@ class Board:
     platform: Callable[[], Any]
     capability: Capability
     bauds: tuple[int, ...]
-    usb: UsbChip
+    usb: UsbChip | None
     leds: tuple[tuple[str, int], ...]
     buttons: tuple[tuple[str, int], ...]
+    clock_tolerance: float = 0.0
+    pll: str = "pad"
+    uart: str | None = "USB"
+    flash: tuple[str, int] = ("spi_flash_1x", 0)
+    by_hand: str = ""
+    speed: str = ""
+    high: tuple[tuple[str, int], ...] = ()
+    network: str | None = None
+
+    def usb_chip(self) -> UsbChip:
+        """The chip; a `UserError` that says what to do where there is none."""
+        if self.usb is None:
+            raise UserError(
+                f"No program writes the flash of the {self.title}: {self.by_hand}; make it with "
+                "--image-only"
+            )
+        return self.usb
 
     def clock_hz(self, clock_mhz: float) -> int:
         """A clock in Hz; raises `UserError`, with the nearest one, if the family cannot."""
@@ -98,6 +138,10 @@ class Board:
             raise UserError(f"Clock must be a positive number of MHz, not {clock_mhz:g}")
         clock_hz = round(clock_mhz * 1e6)
         input_hz = round(self.input_clock_mhz * 1e6)
+        if self.pll == "none" and clock_hz != input_hz:
+            raise UserError(
+                f"{self.title} has one clock, {self.input_clock_mhz:g} MHz, not {clock_mhz:g} MHz"
+            )
         try:
             find_family(self.family).clock(input_hz=input_hz, output_hz=clock_hz)
         except ValueError as error:
@@ -106,7 +150,7 @@ class Board:
 
     def clock_below(self, clock_mhz: float) -> float | None:
         """The fastest clock in whole MHz that is not above `clock_mhz`; None if there is none."""
-        for candidate in range(int(clock_mhz), 0, -1):
+        for candidate in range(int(clock_mhz / (1 + self.clock_tolerance)), 0, -1):
             try:
                 return self.clock_hz(candidate) / 1e6
             except UserError:
@@ -153,6 +197,10 @@ class Board:
             clock_resource=self.clock_resource,
             leds=self.leds,
             buttons=self.buttons,
+            high=self.high,
+            uart=self.uart is not None,
+            flash=self.flash,
+            routed_clock=self.pll == "core",
         )
 
 

@@ -1,8 +1,10 @@
 """The whole design on a board: clock, pins, and the system on chip behind them."""
 
+from amaranth.build import Subsignal
 from amaranth.hdl import ClockDomain, Elaboratable, Module
 from amaranth.lib import io
 
+from hw.boards.up5k_cells import RgbDriver, RoutedClock
 from hw.families import find_family
 from hw.soc.soc import Soc
 
@@ -13,7 +15,7 @@ class BoardTop(Elaboratable):
     """`hw.soc.soc.Soc` on a board of amaranth-boards: clock, UART, flash, LEDs, buttons.
 
     Not a `Component`: it has no ports, its pins come from the platform: the resources `uart` and
-    `spi_flash_1x`, the LEDs and buttons named in `leds` and `buttons`.
+    `flash`, the LEDs and buttons named in `leds` and `buttons`.
 
     Parameters
     ----------
@@ -26,7 +28,17 @@ class BoardTop(Elaboratable):
     clock_resource : str
         Name of the platform's clock input.
     leds, buttons : sequence of (str, int)
-        Resources, by name and number, from bit 0 on.
+        Resources, by name and number, from bit 0 on. Those named `rgb_pad` are pads of an LED
+        driver.
+    uart : bool
+        False: the board has no serial line; the input is idle for ever, the output leads nowhere.
+    flash : (str, int)
+        Resource of the flash, on single lines. It may lack write protection and hold, and the clock
+        where that is a cell of the family.
+    high : sequence of (str, int)
+        Outputs that are asserted all the time.
+    routed_clock : bool
+        The clock's pin is not the PLL's: the clock is routed there.
 
     Raises
     ------
@@ -45,21 +57,28 @@ class BoardTop(Elaboratable):
         clock_resource,
         leds=(),
         buttons=(),
+        high=(),
+        uart=True,
+        flash=("spi_flash_1x", 0),
+        routed_clock=False,
     ):
         self._family = find_family(capability.family)
         self._clock = self._family.clock(input_hz=input_hz, output_hz=clock_hz)
         self._clock_resource = clock_resource
         self._leds = leds
         self._buttons = buttons
+        self._high = high
+        self._uart = uart
+        self._flash = flash
+        self._routed_clock = routed_clock
         self.soc = Soc(engine=engine, capability=capability, clock_hz=clock_hz, baud=baud)
 
     def elaborate(self, platform):
         m = Module()
         if self._clock is not None:
             m.domains.sync = ClockDomain()
-            m.submodules.clock = self._family.blocks().clock_domain(
-                self._clock, self._clock_resource
-            )
+            domain = RoutedClock if self._routed_clock else self._family.blocks().clock_domain
+            m.submodules.clock = domain(self._clock, self._clock_resource)
         m.submodules.soc = soc = self.soc
 
         def output(name, pin, value):
@@ -70,20 +89,42 @@ class BoardTop(Elaboratable):
             m.submodules[name] = buffer = io.Buffer("i", pin)
             m.d.comb += value.eq(buffer.i)
 
-        uart = platform.request("uart", dir={"rx": "-", "tx": "-"})
-        input_("rx", uart.rx, soc.uart_rx)
-        output("tx", uart.tx, soc.uart_tx)
-        pins = ("cs", "clk", "copi", "cipo", "wp", "hold")
-        flash = platform.request("spi_flash_1x", dir=dict.fromkeys(pins, "-"))
+        if self._uart:
+            uart = platform.request("uart", dir=_pins(platform, "uart"))
+            input_("rx", uart.rx, soc.uart_rx)
+            output("tx", uart.tx, soc.uart_tx)
+        else:
+            m.d.comb += soc.uart_rx.eq(1)
+        pins = _pins(platform, *self._flash)
+        flash = platform.request(*self._flash, dir=pins)
         # Pins that are low when active are inverted by the platform.
         output("flash_cs", flash.cs, ~soc.flash_cs_n)
-        output("flash_clk", flash.clk, soc.flash_sck)
+        if self._family.flash_clock_is_a_cell:
+            self._family.blocks().flash_clock(m, soc.flash_sck)
+        else:
+            output("flash_clk", flash.clk, soc.flash_sck)
         output("flash_copi", flash.copi, soc.flash_copi)
         input_("flash_cipo", flash.cipo, soc.flash_cipo)
         for name in ("wp", "hold"):
-            output(f"flash_{name}", getattr(flash, name), 0)
+            if name in pins:
+                output(f"flash_{name}", getattr(flash, name), 0)
+        pads = {}
         for bit, (name, number) in enumerate(self._leds):
-            output(f"led{bit}", platform.request(name, number, dir="-"), soc.leds[bit])
+            pin = platform.request(name, number, dir="-")
+            if name == "rgb_pad":
+                pads[number] = (pin.io, soc.leds[bit])
+            else:
+                output(f"led{bit}", pin, soc.leds[bit])
+        if pads:
+            m.submodules.rgb = RgbDriver(pads)
         for bit, (name, number) in enumerate(self._buttons):
             input_(f"button{bit}", platform.request(name, number, dir="-"), soc.buttons[bit])
+        for name, number in self._high:
+            output(name, platform.request(name, number, dir="-"), 1)
         return m
+
+
+def _pins(platform, name, number=0):
+    """The pins of a resource, each to be had as it is."""
+    described = platform.lookup(name, number).ios
+    return {one.name: "-" for one in described if isinstance(one, Subsignal)}

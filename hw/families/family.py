@@ -50,6 +50,10 @@ class Flow:
         Options of the packer before both files.
     cell_pattern : str
         Regular expression of what yosys appends to the name of a signal.
+    route_options : tuple of str
+        More options of place-and-route.
+    speed_option : str
+        Its option before a device's speed grade; empty where the family has none.
     """
 
     synthesis: str
@@ -64,6 +68,8 @@ class Flow:
     bitstream: str
     pack_options: tuple[str, ...]
     cell_pattern: str
+    route_options: tuple[str, ...] = ()
+    speed_option: str = ""
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -102,14 +108,19 @@ class Family:
         The family in messages.
     blocks_module : str
         Module with `products` and `weight_store`, which make the engine's multipliers and weight
-        memory, and with `clock_domain` where there is a `solve_clock`. It needs Amaranth, so it is
-        imported when it is asked for.
+        memory, with `clock_domain` where there is a `solve_clock`, and with `flash_clock` where
+        that is a cell. It needs Amaranth, so it is imported when it is asked for.
     resources : mapping of str to Resource
         By the keys of a board's budget.
     count_blocks : callable
         Capability to the hard blocks that the engine takes: key of the budget to count.
     solve_clock : ClockSolver or None
         Makes other clocks of the board's; None: it makes none.
+    flash_clock_is_a_cell : bool
+        A cell drives the clock of the flash, which holds the bitstream, not a pin of the design.
+    flash_offset : int
+        Bytes of the flash before those that the device sees: what a bitstream needs beyond
+        `firmware.layout.BITSTREAM_BYTES`.
     simulated_file, simulated_cells : str, tuple of str
         Modules of a file in yosys' share folder that a simulation needs.
     simulated_defines : tuple of str
@@ -124,6 +135,8 @@ class Family:
     resources: Mapping[str, Resource] = field(default_factory=dict)
     count_blocks: Callable[[Capability], dict[str, int]] = _none
     solve_clock: ClockSolver | None = None
+    flash_clock_is_a_cell: bool = False
+    flash_offset: int = 0
     simulated_file: str = ""
     simulated_cells: tuple[str, ...] = ()
     simulated_defines: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from hw.flow import steps as flow
 from hw.flow.job import Job
 from hw.flow.report import make_report
 from hw.flow.report_html import render_html
+from hw.flow.seeds import best, place_with_seeds
 from hw.flow.staging import Stages, Staging
 from hw.flow.tools import Toolchain
 from hw.flow.verification import Verification, check
@@ -66,10 +67,11 @@ def build(
     with stages("synthesis", "Synthesising (yosys)"):
         flow.synthesise(tools, job.board, work)
     with stages("place_and_route", "Placing and routing (nextpnr)") as stage:
-        layout = flow.place_and_route(
-            tools, job.board, work, seed=job.seed, clock_mhz=job.clock_mhz
-        )
-        stage.result = f"{layout.fmax_mhz:.2f} MHz"
+        layouts = _place(job, staging, tools, work, stage.line)
+        layout = best(layouts)
+        stage.result = f"{layout.fmax_mhz:.2f} MHz with seed {layout.seed}"
+        if len(job.all_seeds) == 1:
+            stage.result = f"{layout.fmax_mhz:.2f} MHz"
     if not layout.met:
         raise UserError(_clock_not_met(job, layout, work))
     with stages("bitstream", f"Packing the bitstream ({find_family(job.board.family).flow.pack})"):
@@ -82,6 +84,7 @@ def build(
             job.plan_report,
             design=design,
             layout=layout,
+            tried=layouts,
             verification=verification,
             seconds=stages.seconds,
             tools=versions,
@@ -91,13 +94,37 @@ def build(
     return report
 
 
+def _place(
+    job: Job,
+    staging: Staging,
+    tools: Toolchain,
+    work: flow.Workspace,
+    progress: Callable[[str], None],
+) -> list[flow.PlacedDesign]:
+    """What each seed reached; the best one's files are in the folder of the build."""
+    if len(job.all_seeds) == 1:
+        return [
+            flow.place_and_route(tools, job.board, work, seed=job.seed, clock_mhz=job.clock_mhz)
+        ]
+    return place_with_seeds(
+        tools,
+        job.board,
+        work,
+        seeds=job.all_seeds,
+        clock_mhz=job.clock_mhz,
+        scratch=staging.scratch("seeds"),
+        progress=progress,
+    )
+
+
 def _clock_not_met(job: Job, layout: flow.PlacedDesign, work: flow.Workspace) -> str:
     slower = job.board.clock_below(layout.fmax_mhz * job.clock_mhz / layout.constraint_mhz)
-    advice = "try another --seed" + (f" or --clock {slower:g}" if slower else "")
+    more = "another --seed" if job.seeds == 1 else "more --seeds"
+    advice = f"try {more}" + (f" or --clock {slower:g}" if slower else "")
     path = layout.critical_path
     where = f" on the way from {path[0].signal} to {path[-1].signal}" if path else ""
     return (
         f"Clock not met: {layout.clock} reached {layout.fmax_mhz:.2f} MHz of "
-        f"{layout.constraint_mhz:.2f} MHz with seed {layout.seed}{where}; {advice}; "
+        f"{layout.needed_mhz:.2f} MHz with seed {layout.seed}{where}; {advice}; "
         f"log: {work.shown_logs / 'nextpnr.log'}"
     )

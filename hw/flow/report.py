@@ -4,7 +4,7 @@ The dictionaries made here are plain JSON; :mod:`hw.flow.report_html` draws the 
 the same one. Times are in seconds, clocks in MHz, path delays in nanoseconds.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -104,11 +104,12 @@ def make_report(
     verification: Verification | None,
     seconds: Mapping[str, float],
     tools: Mapping[str, str],
+    tried: Sequence[PlacedDesign] = (),
 ) -> dict[str, Any]:
     """The whole `report.json`.
 
     ``design`` is what `hw.flow.steps.elaborate` returned; ``verification`` is None if it was
-    skipped.
+    skipped; ``tried`` is what each seed reached, ``layout`` the best of them.
     """
     cycles = None if verification is None else list(verification.network.cycles)
     mean = None if cycles is None else sum(cycles) / len(cycles)
@@ -123,6 +124,15 @@ def make_report(
         "verification": _verification(verification),
         "resources": dict(layout.resources),
         "seed": layout.seed,
+        "seeds_tried": [
+            {
+                "seed": one.seed,
+                "fmax_mhz": round(one.fmax_mhz, 3),
+                "met": one.met,
+                "seconds": round(one.seconds, 3),
+            }
+            for one in tried or (layout,)
+        ],
         "clock_net": layout.clock,
         "critical_path_ns": round(sum(step.delay for step in layout.critical_path), 3),
         "critical_path": [asdict(step) for step in layout.critical_path],

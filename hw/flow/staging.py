@@ -43,6 +43,10 @@ class Stage:
         else:
             self._status.update(Text(as_shown(f"{self._text}: {line}", self._console.encoding)))
 
+    def line(self, line: str) -> None:
+        """Print a line that stays, wherever the user looks."""
+        say(self._console, f"  {line}")
+
 
 class Stages:
     """The stages of a build: `with stages("synthesis", "Synthesising") as stage:`.

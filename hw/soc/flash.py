@@ -23,6 +23,12 @@ class FlashController(wiring.Component):
       come out of `o` until `stop`. The SPI clock rests while nobody takes them.
     - a byte each way: `send`, with the flash selected from `select` to `stop`.
 
+    Parameters
+    ----------
+    offset : int
+        Added to the address of every read, bytes, a multiple of 4: what lies before is out of the
+        bus's reach. Bytes by hand are sent as they are.
+
     Latency: a word 129 cycles after its request; of a sequential read the first byte 82 cycles
     after its request, the others 18 each.
 
@@ -53,7 +59,10 @@ class FlashController(wiring.Component):
     Source: Winbond W25Q128JV datasheet, revision I, tables 8.1.2 (instructions) and 9.6 (timing).
     """
 
-    def __init__(self):
+    def __init__(self, *, offset=0):
+        if offset % 4 or not 0 <= offset < 1 << 24:
+            raise ValueError(f"Offset must be a multiple of 4 below 2**24, not {offset:#x}")
+        self._offset = offset
         super().__init__({
             "stop": In(1),
             "o": Out(stream.Signature(8)),
@@ -73,6 +82,7 @@ class FlashController(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        address = self.bus.adr + self._offset // 4 if self._offset else self.bus.adr
         shift = Signal(32)  # highest bit first, both ways
         bits = Signal(range(33))
         moved = Signal()  # the last bit of this run has been sampled
@@ -104,7 +114,7 @@ class FlashController(wiring.Component):
                     m.next = "BYTE"
                 with m.Elif(request):
                     m.d.sync += [
-                        shift.eq(Cat(Const(0, 2), self.bus.adr, Const(READ, 8))),
+                        shift.eq(Cat(Const(0, 2), address[:22], Const(READ, 8))),
                         bits.eq(32),
                         self.cs_n.eq(0),
                         word.eq(~self.bus.we),

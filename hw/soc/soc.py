@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 
 from hw.bus.csr import CSRBank
 from hw.bus.uart import Receiver, Transmitter, divisor_for
+from hw.families import find_family
 from hw.pipeline import AHEAD_CYCLES
 from hw.register_map import REGISTER_MAP, SOC_MAP
 from hw.soc.accelerator import ADDRESS_WIDTH, Accelerator
@@ -69,6 +70,7 @@ class Soc(wiring.Component):
     def __init__(self, *, engine, capability, clock_hz, baud):
         self._divisor = divisor_for(clock_hz=clock_hz, baud=baud)
         self._engine = engine
+        self._family = capability.family
         self._memory = processor_memory(capability)  # raises where there is none
         self._device = Accelerator(
             engine=engine,
@@ -97,7 +99,7 @@ class Soc(wiring.Component):
         m.submodules.csr = csr = CSRBank(registers=SOC_MAP, constants={})
         m.submodules.processor = processor = Processor(reset_address=self._memory.start)
         m.submodules.boot = boot = Boot()
-        m.submodules.flash = flash = FlashController()
+        m.submodules.flash = flash = FlashController(offset=find_family(self._family).flash_offset)
         # A processor that goes astray may say any target: the DMA never writes a register.
         m.submodules.stream = dma = StreamDMA(
             addr_width=ADDRESS_WIDTH,

@@ -50,6 +50,20 @@ def test_what_is_cut_off():
     check_bitstream(whole[:-1])  # the last byte is for the chip's clock
 
 
+def test_an_ecp5s():
+    whole = b"\xff\x00Part: LFE5U-25F\x00\xff\xff\xbd\xb3" + bytes(100)
+    done = b"\x5e\x00\x00\x00\xff\xff\xff\xff"
+    check_bitstream(whole + done, "ecp5")
+    for data, text in (
+        (bitstream(), "The bitstream is none of an ECP5: its first 1024 bytes lack ffffbdb3"),
+        (whole, "The bitstream is truncated: its 122 bytes do not end with the command that ends "
+         "the configuration"),
+    ):  # fmt: skip
+        with pytest.raises(UserError) as caught:
+            check_bitstream(data, "ecp5")
+        assert str(caught.value) == text
+
+
 def test_what_is_of_another_kind():
     """A header of several images; a command that nobody knows."""
     text = (

@@ -113,6 +113,26 @@ def test_read_by_the_document_alone(default):
     ]  # fmt: skip
 
 
+def test_a_family_with_large_bitstreams(small):
+    """All but the bitstream lies behind the family's offset, and is what it is without one."""
+    capability = replace(GENERIC, family="ecp5")
+    stream = b"\xff\x00\xff\xff\xbd\xb3" + bytes(0x21_0000) + b"\x5e\0\0\0\xff\xff\xff\xff"
+    made = make(small, capability, bitstream=stream)
+    assert made.bytes[: len(stream)] == stream
+    assert set(made.bytes[len(stream) : 0x22_0000]) == {0xFF}
+    plain = make(small)
+    assert made.bytes[0x22_0000:0x22_8000] == plain.bytes[0x2_0000:0x2_8000]
+    assert made.bytes[0x22_9000:] == plain.bytes[0x2_9000:]
+    found = parse(made.bytes, capability)
+    assert found.sections == plain.sections
+    places = {part.name: part.offset for part in found.parts}
+    assert places["Bitstream"] == 0 and len(stream) - 4 <= found.parts[0].size <= len(stream)
+    assert places["Directory"] == 0x22_8000
+    with pytest.raises(UserError, match="has 2228225 bytes, the flash has room for 2228224"):
+        make(small, capability, bitstream=bytes(0x22_0001))
+    assert refused(made.bytes).startswith("No directory at 0x28000")
+
+
 def test_sections(default):
     demo = drawings(default)
     data = make(default, BOARD).bytes

@@ -550,7 +550,7 @@ def test_loader_that_is_missing_is_said_first(place, monkeypatch):
 
 @pytest.mark.parametrize("arguments, text", [
     (["--board", "icebraker"], "Unknown board 'icebraker': did you mean icebreaker? (known: "
-     "icebreaker)"),
+     f"{', '.join(BOARDS)})"),
     (["--images", "none"], "No picture none"),
     (["--images", "-"], "--images takes files and folders, not standard input"),
     (["--baud", "115200"], "1BitSquared iCEBreaker has no baud rate 115200 at 36 MHz; known: "
@@ -629,3 +629,32 @@ def test_the_last_flash_image_is_simulated_from_any_folder(built, capsys, monkey
     tool.main(["flash", "--image-only"])
     monkeypatch.chdir("/")
     assert flashing.simulated_image(None) == built / "flash.bin"
+
+
+@pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.usb is None])
+def test_a_board_whose_flash_no_program_writes(name, place):
+    board = BOARDS[name]
+    with fails(f"No program writes the flash of the {board.title}: {board.by_hand}; make it with "
+               "--image-only"):  # fmt: skip
+        tool.main(["flash", "--board", name])
+    assert not list(place.iterdir())
+
+
+@pytest.mark.parametrize("name, words", [
+    ("upduino_v3", "-b ice40_generic -c ft232"), ("ice40_up5k_b_evn", "-b ice40_generic"),
+    ("icebreaker", None),
+])  # fmt: skip
+def test_words_of_the_loader_that_nobody_has_tried(name, words, loader, place, capsys):
+    """A line says so before the flash is written; the iCEBreaker's are openFPGALoader's own."""
+    board = BOARDS[name]
+    (place / "arguments").unlink(missing_ok=True)
+    options = types.SimpleNamespace(port="auto", serial=None)
+    stages = Stages(Console(stderr=True, width=300))
+    image = types.SimpleNamespace(bytes=b"image")
+    flashing.flash(board, image, 1_000_000, flashing.Loader(board, Toolchain()), options, stages)
+    line = f"warning: nobody has tried openFPGALoader {words} on a {board.title} yet; please tell"
+    err = capsys.readouterr().err
+    assert (line in err) == (words is not None) and ("warning" in err) == (words is not None)
+    if words:
+        assert err.index(line) < err.index("Writing the flash")
+        assert f"\n{words} -f --verify " in "\n" + (place / "arguments").read_text()

@@ -64,8 +64,9 @@ def run(tmp_path, monkeypatch, network_file, verification, capfd):
     monkeypatch.setattr(job, "make_plan", fake_plan)
     monkeypatch.setattr(Board, "make_top", lambda *_: Counter(4))
 
-    def run(*arguments: str, network: Path | str | None = network_file):
-        argv = ["--board", "icebreaker", "--output", str(tmp_path / "out"), "--clock", "12"]
+    def run(*arguments: str, network: Path | str | None = network_file, clock: str | None = "12"):
+        argv = ["--board", "icebreaker", "--output", str(tmp_path / "out")]
+        argv += ["--clock", clock] if clock else []
         argv += ["--network", str(network)] if network else []
         with pytest.raises(SystemExit) as caught:
             build.main([*argv, *arguments])

@@ -1,5 +1,7 @@
 """`hw.boards`: the registry, unknown names, clocks."""
 
+import re
+
 import pytest
 
 from hw.boards import BOARDS, find_board
@@ -101,6 +103,25 @@ def test_no_baud_rate():
     )
 
 
+UP5K = [name for name in BOARDS if BOARDS[name].family == "ice40"]
+
+COLOURS = {
+    "icesugar": ("led_g", "led_r", "led_b"),
+    "upduino_v3": ("g", "r", "b"),
+    "ice40_up5k_b_evn": ("led_g", "led_r", "led_b"),
+    "fomu_pvt": ("g", "r", "b"),
+}
+"""Colours of the first LEDs, as the platforms name them: resources, or pins of `rgb_led`."""
+
+
+def pins_of(platform, name, number=0, part=None):
+    """The pins of a resource of a platform, or of one of its parts."""
+    ios = platform.lookup(name, number).ios
+    if part is not None:
+        ios = next(one for one in ios if getattr(one, "name", None) == part).ios
+    return ios[0].names
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_leds_and_buttons_are_there(name):
     """Each is a resource of the platform, used once, and they fit their registers."""
@@ -111,7 +132,72 @@ def test_leds_and_buttons_are_there(name):
         assert len(resources) <= REGISTER_MAP.register(register).fields[0].width
         for one in resources:
             assert platform.lookup(*one) is not None
-    assert board.leds[:2] == (("led_g", 0), ("led_r", 0)), "green is bit 0, red bit 1"
+    pads = [one for one in board.leds if one[0] == "rgb_pad"]
+    assert board.family == "ecp5" or pads or board.leds[:2] == (("led_g", 0), ("led_r", 0)), (
+        "green is bit 0, red bit 1"
+    )
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_pads_have_the_colours_of_the_platform(name):
+    platform = BOARDS[name].platform()
+    for (pad, number), colour in zip(BOARDS[name].leds, COLOURS[name], strict=True):
+        where = ("rgb_led", 0, colour) if len(colour) == 1 else (colour,)
+        assert pins_of(platform, pad, number) == pins_of(platform, *where)
+
+
+@pytest.mark.parametrize("name", [name for name in UP5K if BOARDS[name].pll != "none"])
+def test_the_clock_is_the_platforms(name):
+    board = BOARDS[name]
+    platform = board.platform()
+    assert (platform.device, platform.package) == (board.device, board.package)
+    assert platform.default_clk == board.clock_resource
+    assert platform.default_clk_frequency == board.input_clock_mhz * 1e6
+    # The pin of the PLL (Lattice FPGA-DS-02008): a clock elsewhere must be routed.
+    at_pll = pins_of(platform, board.clock_resource) == [{"SG48": "35"}.get(board.package, "B3")]
+    assert at_pll == (board.pll == "pad")
+
+
+@pytest.mark.parametrize("name", ["upduino_v2", "upduino_v3"])
+def test_an_internal_oscillator_has_one_frequency(name):
+    board = BOARDS[name]
+    assert board.platform().default_clk == "SB_HFOSC"
+    assert board.platform().default_clk_frequency == board.input_clock_mhz * 1e6
+    with pytest.raises(UserError, match="has one clock, 24 MHz, not 36 MHz"):
+        board.clock_hz(36)
+    # 48 MHz within 10 % (Lattice FPGA-DS-02008): a design at 26 MHz is none for it.
+    assert board.clock_below(26.5) == 24 and board.clock_below(26.3) is None
+
+
+@pytest.mark.parametrize("name", UP5K)
+def test_a_serial_line_where_the_board_has_one(name):
+    board = BOARDS[name]
+    names = {resource for resource, _ in board.platform().resources}
+    assert ("uart" in names) == (board.uart is not None)
+    assert board.baud(board.clock_hz(board.default_clock_mhz))
+
+
+@pytest.mark.parametrize("name", UP5K)
+def test_the_design_has_the_boards_pins(name):
+    """Every pin is constrained once; without a serial line the design has none."""
+    board = BOARDS[name]
+    top = board.make_top(board.capability, board.default_clock_mhz)
+    constraints = str(board.platform().prepare(top, "top", emit_src=False).files["top.pcf"])
+    places = re.findall(r"set_io (\S+) (\w+)", constraints)
+    assert len(set(dict(places).values())) == len(places)
+    assert any(pin.startswith("uart") for pin, _ in places) == (board.uart is not None)
+    assert sum("spi_flash" in pin for pin, _ in places) in (4, 6)
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_how_the_flash_is_written(name):
+    """By openFPGALoader's words, or by hand; a board is never without either."""
+    board = BOARDS[name]
+    assert (board.usb is None) == bool(board.by_hand)
+    if board.usb is None:
+        with pytest.raises(UserError) as caught:
+            board.usb_chip()
+        assert board.by_hand in str(caught.value) and "--image-only" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", BOARDS)

