@@ -37,6 +37,7 @@ def _host(name: str, summary: str) -> Command:
 
 GROUPS = {
     "From a network to a board": {
+        "boards": Command("hw.boards", "the boards, and what is known of each"),
         "plan": Command("hw.build", "what a network costs on a board, before any synthesis",
                         ("--plan",)),
         "build": Command("hw.build", "plan, RTL, verification, bitstream, reports"),

@@ -3,8 +3,8 @@
 "A network is data": a bitstream that computes one network right may compute the next one wrong. The
 set (`sim.conformance_networks`) is drawn for a capability, the same each time. Every build runs the
 set beside its own network (`hw.build`). What of the hardware the set exercised is counted from its
-plans and records (`sim.coverage`). A capability too small for a feature leaves it out, and `Coverage.missing`
-says so.
+plans and records (`sim.coverage`). A capability too small for a feature leaves it out, and
+`Coverage.missing` says so.
 """
 
 import tempfile

@@ -37,6 +37,7 @@ MAY: dict[str, set[str]] = {
 KNOWN: dict[tuple[str, str], str] = {
     ("firmware.flashing", "firmware.compile"): "the firmware is compiled before it is flashed",
     ("hw.build", "sim"): "a build verifies itself by simulation",
+    ("hw.boards.__main__", "sim"): "so do the builds of all boards",
 }
 
 

@@ -25,6 +25,7 @@ NEEDS = {
 # And those that need none of it, with words that they run with; others are started elsewhere.
 NEED_NOTHING = {
     "firmware.header": "--board icebreaker",
+    "hw.boards": "icebreaker",
     "hw.build": "--board icebreaker --plan",
     "hw.layer_table": "--board icebreaker",
     "hw.regmap": "--format csv",

@@ -1,5 +1,7 @@
 """The boards that `hw.build` knows. A board is one data file; the registry is :data:`BOARDS`."""
 
+from pathlib import Path
+
 from hw.boards import (
     butterstick,
     colorlight_5a75b_r7_0,
@@ -19,6 +21,7 @@ from hw.boards import (
     versa_ecp5,
 )
 from hw.boards.board import Board, UsbChip
+from hw.boards.own import read_board
 from model.common.errors import UserError, nearest
 
 __all__ = ["BOARDS", "Board", "UsbChip", "find_board"]
@@ -46,7 +49,12 @@ BOARDS: dict[str, Board] = {board.name: board for board in _ALL}
 
 
 def find_board(name: str) -> Board:
-    """The board of that name; a `UserError` with the known ones and the nearest otherwise."""
+    """The board of that name, or of a file ``NAME.py``.
+
+    Raises `UserError`, with the known ones and the nearest, or with what is wrong with the file.
+    """
+    if name.endswith(".py"):
+        return read_board(Path(name))
     if name not in BOARDS:
         raise UserError(f"Unknown board {name!r}: {nearest(name, list(BOARDS))}")
     return BOARDS[name]

@@ -39,11 +39,18 @@ def find_tools(board: Board, tools: Toolchain, *, verify: bool = True) -> None:
 
 
 def build(
-    job: Job, staging: Staging, stages: Stages, tools: Toolchain, verify: Verifier | None
+    job: Job,
+    staging: Staging,
+    stages: Stages,
+    tools: Toolchain,
+    verify: Verifier | None,
+    *,
+    every_seed: bool = False,
 ) -> dict[str, Any]:
     """Run every stage in `staging`; returns the report, plain JSON.
 
-    `verify` runs the RTL, such as `sim.of_build.verify`; None skips the verification.
+    `verify` runs the RTL, such as `sim.of_build.verify`; None skips the verification. With
+    `every_seed` the first seed that meets the clock does not end the search.
 
     Raises `UserError` if a stage fails, with exit status 1 if the verification does.
     """
@@ -67,7 +74,7 @@ def build(
     with stages("synthesis", "Synthesising (yosys)"):
         flow.synthesise(tools, job.board, work)
     with stages("place_and_route", "Placing and routing (nextpnr)") as stage:
-        layouts = _place(job, staging, tools, work, stage.line)
+        layouts = _place(job, staging, tools, work, stage.line, every_seed)
         layout = best(layouts)
         stage.result = f"{layout.fmax_mhz:.2f} MHz with seed {layout.seed}"
         if len(job.all_seeds) == 1:
@@ -100,6 +107,7 @@ def _place(
     tools: Toolchain,
     work: flow.Workspace,
     progress: Callable[[str], None],
+    every_seed: bool,
 ) -> list[flow.PlacedDesign]:
     """What each seed reached; the best one's files are in the folder of the build."""
     if len(job.all_seeds) == 1:
@@ -114,6 +122,7 @@ def _place(
         clock_mhz=job.clock_mhz,
         scratch=staging.scratch("seeds"),
         progress=progress,
+        until_met=not every_seed,
     )
 
 
