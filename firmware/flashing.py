@@ -22,6 +22,7 @@ from hw.compile.plan import Plan
 from hw.families import find_family
 from hw.flow.build import build, find_tools
 from hw.flow.job import prepare
+from hw.flow.report import REPORT_VERSION
 from hw.flow.staging import Stages, Staging
 from hw.flow.steps import design_sha256
 from hw.flow.tools import Toolchain
@@ -268,12 +269,14 @@ def _is_current(board: Board, folder: Path, baud: int) -> bool:
 
 
 def _read_report(folder: Path) -> dict[str, Any]:
-    """The report of the build in a folder; empty if there is none, or if it is none."""
+    """The report of the build in a folder; empty if there is none, or none of this version."""
     try:
         report = json.loads((folder / "report.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return report if isinstance(report, dict) else {}
+    if not isinstance(report, dict) or report.get("report_version") != REPORT_VERSION:
+        return {}
+    return report
 
 
 def make_image(

@@ -153,7 +153,7 @@ def _line(row):
 def _columns(lanes: int | None, board: BoardCycles | None) -> dict[str, Callable[[float], str]]:
     """Columns of the table that follow from a network's cost: heading to text."""
     if board is not None:
-        rate = f"inferences/s at {board.clock_hz / 1e6:g} MHz"
+        rate = f"inferences/s at {board.clock_hz / 1e6:g} MHz, ≥"
         return {"cycles": "{:,}".format, rate: lambda cost: f"{board.clock_hz / cost:.1f}"}
     columns: dict[str, Callable[[float], str]] = {"multiplications": "{:,}".format}
     if lanes is not None:

@@ -130,7 +130,7 @@ class DevicePlan:
 
     @property
     def cycles(self) -> dict[Head, int]:
-        """Of a frame with each head."""
+        """Of a frame with each head, at most."""
         return {head: plan.cycles for head, plan in self.plans.items()}
 
     @property

@@ -2,7 +2,7 @@
 
 Flow: network file -> checks against the capability (``hw.compile.limits``) -> memory map
 (``hw.compile.places``) -> layer table (``hw.compile.entries``), weights and parameters as a host
-loads them (``hw.compile.words``) -> predicted cycles (``hw.compile.timing``). Cheap, and all there
+loads them (``hw.compile.words``) -> cycles at most (``hw.compile.timing``). Cheap, and all there
 is to know before synthesis.
 """
 
@@ -30,7 +30,7 @@ class LayerPlan:
     """One layer as it will run.
 
     Shapes are (H, W, C); ``multiplications`` are those really needed, ``multiplications_dense``
-    those of the dense network with padding; ``cycles`` run from the layer's first word to the
+    those of the dense network with padding; ``cycles`` are the most, and run from the layer's first word to the
     next one's (the last layer's: to the next frame's); ``utilisation`` is multiplications / (P x
     cycles); ``place`` is where the output lies, ``words`` how many words a pixel takes there.
     """

@@ -12,7 +12,7 @@ from hw.pipeline import PIPELINES, pipeline_of
 
 __all__ = ["Sequencer"]
 
-#: Cycles in which every stage behind the walker runs empty, beyond those of the drain's lanes.
+#: Cycles in which every stage behind the issuer runs empty, beyond those of the drain's lanes.
 CLEAR_CYCLES = 24
 assert all(CLEAR_CYCLES >= one.issue_to_write_cycles for one in PIPELINES)
 

@@ -69,7 +69,8 @@ class TapGenerator(wiring.Component):
     A window is one output pixel and one tile of output channels. Its taps take two cycles each,
     those outside the image too (they are not emitted), then one for the projection shortcut, and
     one for the change of window: to the next tile or line, or (and stride - 1) the next pixel.
-    Most of it hides behind the walker, which spends one cycle for each group of a tap.
+    Most of it hides behind the walker, which spends a cycle for each word of a tap, and behind the
+    issuer's queue.
 
     Parameters
     ----------

@@ -62,11 +62,11 @@ def test_usage_shows_the_command(name):
 @pytest.mark.parametrize(
     "words, text",
     [
-        (["bulid"], "Unknown command 'bulid': did you mean build? (known: plan, build, "),
+        (["bulid"], "Unknown command 'bulid': did you mean build? (known: boards, plan, build, "),
         (["Classify", "a.png"], "Unknown command 'Classify': did you mean classify? ("),
         (["few_shot"], "Unknown command 'few_shot': did you mean few-shot? ("),
-        (["banana"], "Unknown command 'banana': known: plan, build, "),
-        (["foo"], "Unknown command 'foo': known: plan, build, "),
+        (["banana"], "Unknown command 'banana': known: boards, plan, build, "),
+        (["foo"], "Unknown command 'foo': known: boards, plan, build, "),
         (["--port", "sim", "info"], "Option --port stands behind a command (see decisivenets --h"),
         (["plan"], "the following arguments are required: --board (see decisivenets plan --help)"),
         (["classify", "--nope"], "the following arguments are required: IMAGE (see decisivenets c"),

@@ -28,6 +28,7 @@ from hw.compile.heads import Head
 from hw.compile.plan import make_plan
 from hw.flow.job import prepare
 from hw.flow.staging import Stages
+from hw.flow.report import REPORT_VERSION
 from hw.flow.steps import design_sha256
 from hw.flow.tools import Toolchain
 from hw.register_map import REGISTER_MAP
@@ -52,7 +53,7 @@ def design_of(baud=None):
     return {"design_sha256": design_sha256(BOARD, BOARD.make_top(BOARD.capability, 36.0, baud))}
 
 
-REPORT = {"clock_mhz": 36.0, **design_of()}
+REPORT = {"report_version": REPORT_VERSION, "clock_mhz": 36.0, **design_of()}
 
 
 def fails(text):
@@ -572,7 +573,7 @@ def test_bitstream_is_built_if_it_is_of_another_version(change, built, monkeypat
     if isinstance(change, dict):
         (built / "report.json").write_text(json.dumps(REPORT | change))
     elif change == "another rate":
-        (built / "report.json").write_text(json.dumps(design_of(1_000_000)))
+        (built / "report.json").write_text(json.dumps(REPORT | design_of(1_000_000)))
     elif change == "before there were digests":
         old = {"map_version": REGISTER_MAP.version, "capability": asdict(BOARD.capability)}
         (built / "report.json").write_text(json.dumps(old | {"clock_mhz": 36.0}))
@@ -607,7 +608,7 @@ def test_a_rate_that_is_asked_for_is_built(built, monkeypatch):
     def build(job, staging, stages, tools, verify):
         made.append(job.baud)
         staging.write("top.bin", BITSTREAM)
-        staging.write("report.json", json.dumps(design_of(job.baud)))
+        staging.write("report.json", json.dumps(REPORT | design_of(job.baud)))
 
     monkeypatch.setattr(flashing, "build", build)
     for arguments in ([], ["--baud", "2000000"], ["--baud=2000000"], [], ["--baud=6000000"]):

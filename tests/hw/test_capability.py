@@ -61,7 +61,7 @@ def test_no_integer(name, value):
 @pytest.mark.parametrize(
     "values, text",
     [
-        ({"family": "ecp5"}, "Family must be one of ice40, generic, not 'ecp5'"),
+        ({"family": "gowin"}, "Family must be one of ice40, ecp5, generic, not 'gowin'"),
         ({"lanes": 12}, "Lanes must be a multiple of 8, not 12"),
         ({"lanes": 24}, "Lanes must be a power of two, not 24"),
         ({"records_per_word": 3}, "Records per word must be a power of two, not 3"),

@@ -46,10 +46,16 @@ def test_verification_that_compared_nothing_fails(run, verification):
     assert "it compared no frame" in stderr
 
 
-@pytest.mark.parametrize("cycles", [(1, 2, CYCLES + 1, 3), (1, 2, 3), ()])
-def test_no_frame_may_take_longer_than_the_plan_allows(run, verification, cycles):
+def test_no_frame_may_take_longer_than_the_plan_allows(run, verification):
+    verification.cycles = (1, 2, CYCLES + 1, 3)
+    status, _, stderr = run()
+    assert status == 1
+    assert "the plan allows 1,234 cycles a frame, the RTL took 1,235" in stderr
+
+
+@pytest.mark.parametrize("cycles", [(1, 2, 3), ()])
+def test_the_cycles_of_every_frame_are_counted(run, verification, cycles):
     verification.cycles = cycles
     status, _, stderr = run()
     assert status == 1
-    assert "the plan allows 1,234 cycles a frame, the RTL took " in stderr
-    assert f"took {max(cycles, default=0):,} in one of {len(cycles)}" in stderr
+    assert f"it counted the cycles of {len(cycles)} of 4 frames" in stderr

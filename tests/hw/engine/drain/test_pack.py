@@ -23,7 +23,7 @@ async def begin(ctx, dut, fields):
 
 @pytest.mark.parametrize("binary", [0, 1])
 def test_records(binary):
-    """What is left of a pixel's last word is not looked at: it may be anything."""
+    """What is left of a pixel's last word is 0, so that nobody multiplies it."""
     rng = seeded(binary)
     dut = Packer(CAPABILITY)
     pixels = [
@@ -61,10 +61,34 @@ def test_records(binary):
             ]
             right.append((FIRST + len(right), part))
     assert [address for address, _ in writes] == [address for address, _ in right]
-    mask = (1 << CAPABILITY.record_bits) - 1
     for (_, word), (_, part) in zip(writes, right, strict=True):
-        found = [word >> slot * CAPABILITY.record_bits & mask for slot in range(len(part))]
-        assert found == part
+        assert word == _word(part)
+
+
+def _word(part):
+    """Records in a word, 0 behind them."""
+    return sum(record << slot * CAPABILITY.record_bits for slot, record in enumerate(part))
+
+
+def test_a_layer_that_was_given_up_leaves_no_record():
+    """Its last word was not complete: the next layer's first word holds nothing of that word."""
+    dut = Packer(CAPABILITY)
+
+    async def bench(ctx):
+        for records, ends in ((2, False), (1, True)):
+            await begin(ctx, dut, {})
+            for number in range(records):
+                ctx.set(dut.valid, 1)
+                ctx.set(dut.value, 15 - number)
+                ctx.set(dut.index, 0)
+                ctx.set(dut.ends_pixel, ends)
+                if ends:
+                    assert ctx.get(dut.write) and ctx.get(dut.write_data) == _word([15])
+                await ctx.tick()
+            ctx.set(dut.valid, 0)
+            ctx.set(dut.ends_pixel, 0)
+
+    simulate(dut, testbenches=[bench])
 
 
 def test_a_classifiers_sums_are_words():
