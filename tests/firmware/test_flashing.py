@@ -27,8 +27,8 @@ from hw.boards import BOARDS
 from hw.compile.heads import Head
 from hw.compile.plan import make_plan
 from hw.flow.job import prepare
-from hw.flow.staging import Stages
 from hw.flow.report import REPORT_VERSION
+from hw.flow.staging import Stages
 from hw.flow.steps import design_sha256
 from hw.flow.tools import Toolchain
 from hw.register_map import REGISTER_MAP
