@@ -31,8 +31,9 @@ class LayerPlan:
 
     Shapes are (H, W, C); ``multiplications`` are those really needed, ``multiplications_dense``
     those of the dense network with padding; ``cycles`` are the most, and run from the layer's first
-    word to the next one's (the last layer's: to the next frame's); ``utilisation`` is multiplications / (P x
-    cycles); ``place`` is where the output lies, ``words`` how many words a pixel takes there.
+    word to the next one's (the last layer's: to the next frame's); ``utilisation`` is
+    multiplications / (P x cycles); ``place`` is where the output lies, ``words`` how many words a
+    pixel takes there.
     """
 
     index: int
