@@ -4,7 +4,7 @@ from amaranth.build import Subsignal
 from amaranth.hdl import ClockDomain, Elaboratable, Module
 from amaranth.lib import io
 
-from hw.boards.up5k_cells import RgbDriver, RoutedClock
+from hw.boards.up5k_cells import RgbDriver
 from hw.families import find_family
 from hw.soc.soc import Soc
 
@@ -77,8 +77,9 @@ class BoardTop(Elaboratable):
         m = Module()
         if self._clock is not None:
             m.domains.sync = ClockDomain()
-            domain = RoutedClock if self._routed_clock else self._family.blocks().clock_domain
-            m.submodules.clock = domain(self._clock, self._clock_resource)
+            m.submodules.clock = self._family.blocks().clock_domain(
+                self._clock, self._clock_resource, routed=self._routed_clock
+            )
         m.submodules.soc = soc = self.soc
 
         def output(name, pin, value):

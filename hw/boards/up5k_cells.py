@@ -1,12 +1,8 @@
-"""Hard blocks of the iCE40UP5K at the edge of a board: LED driver, PLL behind a routed clock."""
+"""A hard block of the iCE40UP5K at the edge of a board: its LED driver."""
 
-from amaranth.hdl import ClockSignal, Elaboratable, Instance, Module, Signal
-from amaranth.lib import io
-from amaranth.lib.cdc import ResetSynchronizer
+from amaranth.hdl import Elaboratable, Instance, Module
 
-from hw.families.ice40.pll import PLLSettings
-
-__all__ = ["RgbDriver", "RoutedClock"]
+__all__ = ["RgbDriver"]
 
 
 class RgbDriver(Elaboratable):
@@ -33,46 +29,4 @@ class RgbDriver(Elaboratable):
         m.submodules.driver = Instance(
             "SB_RGBA_DRV", p_CURRENT_MODE="0b1", i_CURREN=1, i_RGBLEDEN=1, **ports
         )
-        return m
-
-
-class RoutedClock(Elaboratable):
-    """Drives the domain `sync`, which its parent defines, as the family's PLL clock does.
-
-    For a clock input at a pin that has no PLL: an SB_PLL40_CORE, to which the clock is routed.
-
-    Parameters
-    ----------
-    settings : PLLSettings
-        Dividers.
-    resource : str
-        The platform's clock input.
-    """
-
-    def __init__(self, settings, resource):
-        if not isinstance(settings, PLLSettings):
-            raise TypeError(f"Settings must be PLLSettings, not {settings!r}")
-        self._settings = settings
-        self._resource = resource
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.pin = pin = io.Buffer("i", platform.request(self._resource, dir="-"))
-        clock, lock = Signal(), Signal()
-        settings = self._settings
-        m.submodules.pll = Instance(
-            "SB_PLL40_CORE",
-            p_FEEDBACK_PATH="SIMPLE",
-            p_DIVR=settings.divr,
-            p_DIVF=settings.divf,
-            p_DIVQ=settings.divq,
-            p_FILTER_RANGE=settings.filter_range,
-            i_REFERENCECLK=pin.i,
-            i_RESETB=1,
-            i_BYPASS=0,
-            o_PLLOUTGLOBAL=clock,
-            o_LOCK=lock,
-        )
-        m.d.comb += ClockSignal("sync").eq(clock)
-        m.submodules.reset = ResetSynchronizer(~lock, domain="sync")
         return m

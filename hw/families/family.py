@@ -157,8 +157,8 @@ class Family:
     def clock(self, *, input_hz: int, output_hz: int) -> ClockSettings | None:
         """Settings for a clock of `output_hz` from a board's clock; None where they are the same.
 
-        `blocks().clock_domain(settings, resource)` is the clock domain of them. Raises `ValueError`
-        that names what is out of reach.
+        `blocks().clock_domain(settings, resource, routed=…)` is the clock domain of them. Raises
+        `ValueError` that names what is out of reach.
         """
         if output_hz == input_hz:
             return None

@@ -6,7 +6,7 @@ Multipliers and memories are inferred by yosys.
 from hw.capability import SLICE_BITS, Capability
 from hw.families.ecp5.pll import solve_pll
 from hw.families.family import Family, Flow, Resource
-from hw.layer_entry import ENTRY_WORDS
+from hw.families.memories import block_memories, blocks_for
 
 __all__ = ["BUDGETS", "FAMILY"]
 
@@ -32,28 +32,20 @@ selection guide". The data sheet promises half the logic cells and 32 block RAMs
 die of a 25F, and the tools use all of it."""
 
 
+# Of 16 kbit, or 18 with the ninth bits (FPGA-TN-02204).
+_BLOCK_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+
+
 def _count_blocks(capability: Capability) -> dict[str, int]:
-    """Multipliers: one a lane, and the requantiser's. Block RAMs of 16 kbit (FPGA-TN-02204)."""
+    """Multipliers: one a lane, and the requantiser's."""
     # Bytes are written one by one: a block holds two.
-    weights = capability.lanes * SLICE_BITS // 16 * _block_rams(capability.weight_depth, 16)
-    memories = [
-        (capability.bank_words, capability.word_bits),
-        (capability.bank_words, capability.word_bits),
-        (capability.parameter_words, 32),
-        (capability.parameter_words, 16),
-        (capability.layer_entries * ENTRY_WORDS, 16),
-        *((depth, 32) for depth in capability.image_parts),
-    ]
+    columns = capability.lanes * SLICE_BITS // 16
+    weights = columns * blocks_for(capability.weight_depth, 16, _BLOCK_SHAPES)
+    memories = block_memories(capability)
     return {
         "dsp": capability.lanes + _DSP_OF_REQUANTISER,
-        "ebr": weights + sum(_block_rams(depth, width) for depth, width in memories),
+        "ebr": weights + sum(blocks_for(depth, width, _BLOCK_SHAPES) for depth, width in memories),
     }
-
-
-def _block_rams(depth: int, width: int) -> int:
-    """In the shape that needs the fewest."""
-    shapes = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-    return min(-(-depth // rows) * -(-width // columns) for rows, columns in shapes)
 
 
 _PACKAGES = {

@@ -83,8 +83,11 @@ class PLLClock(wiring.Component):
         return m
 
 
-def clock_domain(settings: PLLSettings, resource: str) -> Elaboratable:
-    """Drives `sync` by a PLL on the platform's clock input of that name."""
+def clock_domain(settings: PLLSettings, resource: str, *, routed: bool) -> Elaboratable:
+    """Drives `sync` by a PLL on the platform's clock input of that name.
+
+    Every clock here goes through a buffer to its PLL, `routed` or not.
+    """
     return PLLClock(settings=settings, resource=resource)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hw.families.clocks import choose_clock, within
+
 __all__ = ["PLLSettings", "reachable_clocks", "solve_pll"]
 
 INPUT_HZ = (10e6, 400e6)
@@ -42,10 +44,6 @@ class PLLSettings:
         return self.input_hz * self.clkop_div / (self.clki_div * self.clkos_div)
 
 
-def _within(value: float, limits: tuple[float, float]) -> bool:
-    return limits[0] <= value <= limits[1]
-
-
 def reachable_clocks(*, input_hz: int) -> dict[float, PLLSettings]:
     """Dict of output frequency, Hz, to the `PLLSettings` with the fastest phase detector.
 
@@ -53,19 +51,19 @@ def reachable_clocks(*, input_hz: int) -> dict[float, PLLSettings]:
     both lower the jitter.
     """
     clocks: dict[float, PLLSettings] = {}
-    if not _within(input_hz, INPUT_HZ):
+    if not within(input_hz, INPUT_HZ):
         return clocks
     for clki_div in _DIVIDERS:
-        if not _within(input_hz / clki_div, PHASE_DETECTOR_HZ):
+        if not within(input_hz / clki_div, PHASE_DETECTOR_HZ):
             continue
         for clkop_div in reversed(_DIVIDERS):
-            if not _within(input_hz * clkop_div / clki_div, OSCILLATOR_HZ):
+            if not within(input_hz * clkop_div / clki_div, OSCILLATOR_HZ):
                 continue
             for clkos_div in _DIVIDERS:
                 settings = PLLSettings(
                     input_hz=input_hz, clki_div=clki_div, clkop_div=clkop_div, clkos_div=clkos_div
                 )
-                if _within(settings.output_hz, OUTPUT_HZ):
+                if within(settings.output_hz, OUTPUT_HZ):
                     clocks.setdefault(settings.output_hz, settings)
     return clocks
 
@@ -83,16 +81,9 @@ def solve_pll(*, input_hz: int, output_hz: int) -> PLLSettings:
     of the phase detector that these documents have, 3.125 and 10 MHz, 10 MHz is kept. Inputs of 8
     to 10 MHz, which need the other, are refused.
     """
-    clocks = reachable_clocks(input_hz=input_hz)
-    if not clocks:
-        raise ValueError(
-            f"PLL input must be from {INPUT_HZ[0] / 1e6:g} to {INPUT_HZ[1] / 1e6:g} MHz, "
-            f"not {input_hz / 1e6:g} MHz"
-        )
-    nearest = min(clocks, key=lambda one: (abs(one - output_hz), one))
-    if abs(nearest - output_hz) >= 1:
-        raise ValueError(
-            f"Clock of {output_hz / 1e6:g} MHz is not reachable from {input_hz / 1e6:g} MHz; "
-            f"the nearest is {nearest / 1e6:g} MHz"
-        )
-    return clocks[nearest]
+    return choose_clock(
+        reachable_clocks(input_hz=input_hz),
+        input_hz=input_hz,
+        output_hz=output_hz,
+        input_limits=INPUT_HZ,
+    )

@@ -3,33 +3,23 @@
 from hw.capability import SLICE_BITS, Capability
 from hw.families.family import Family, Flow, Resource
 from hw.families.ice40.pll import solve_pll
-from hw.layer_entry import ENTRY_WORDS
+from hw.families.memories import block_memories, blocks_for
 
 __all__ = ["FAMILY"]
 
 
+_BLOCK_SHAPES = ((256, 16), (512, 8), (1024, 4), (2048, 2))  # of 4 kbit (TN1250, table 1)
+
+
 def _count_blocks(capability: Capability) -> dict[str, int]:
-    """DSPs hold two lanes, SPRAMs 16 bits of a weight word, block RAMs 4 kbit (TN1250, table 1)."""
-    memories = [
-        (capability.bank_words, capability.word_bits),
-        (capability.bank_words, capability.word_bits),
-        (capability.parameter_words, 32),
-        (capability.parameter_words, 16),
-        (capability.layer_entries * ENTRY_WORDS, 16),
-        (capability.lanes, capability.accumulator_bits),
-        *((depth, 32) for depth in capability.image_parts),
-    ]
+    """DSPs hold two lanes, SPRAMs 16 bits of a weight word."""
+    shown = (capability.lanes, capability.accumulator_bits)  # what each lane showed last
+    memories = [*block_memories(capability), shown]
     return {
         "dsp": -(-capability.lanes // 2),
-        "ebr": sum(_block_rams(depth, width) for depth, width in memories),
+        "ebr": sum(blocks_for(depth, width, _BLOCK_SHAPES) for depth, width in memories),
         "spram": -(-capability.lanes * SLICE_BITS // 16),
     }
-
-
-def _block_rams(depth: int, width: int) -> int:
-    """In the shape that needs the fewest."""
-    shapes = ((256, 16), (512, 8), (1024, 4), (2048, 2))
-    return min(-(-depth // rows) * -(-width // columns) for rows, columns in shapes)
 
 
 FAMILY = Family(

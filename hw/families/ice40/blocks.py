@@ -103,35 +103,42 @@ class PLLClock(wiring.Component):
     settings : PLLSettings
         Dividers.
     resource : str
-        The platform's clock input, on a pin that has a PLL.
+        The platform's clock input.
+    routed : bool
+        Its pin has no PLL: the clock is routed to an SB_PLL40_CORE. Else an SB_PLL40_PAD takes the
+        pin for itself.
 
-    Makes an SB_PLL40_PAD, which takes the pin for itself. nextpnr derives the constraint of `sync`
-    from the pin's frequency and the dividers.
+    nextpnr derives the constraint of `sync` from the pin's frequency and the dividers.
     """
 
-    def __init__(self, *, settings, resource):
+    def __init__(self, *, settings, resource, routed=False):
         if not isinstance(settings, PLLSettings):
             raise TypeError(f"Settings must be PLLSettings, not {settings!r}")
         self._settings = settings
         self._resource = resource
+        self._routed = routed
         super().__init__({})
 
     def elaborate(self, platform):
         m = Module()
         pin = platform.request(self._resource, dir="-")
-        if isinstance(pin, io.SingleEndedPort):
-            pin = pin.io
+        if self._routed:
+            m.submodules.pin = buffer = io.Buffer("i", pin)
+            cell, source = "SB_PLL40_CORE", {"i_REFERENCECLK": buffer.i}
+        else:
+            pad = pin.io if isinstance(pin, io.SingleEndedPort) else pin
+            cell, source = "SB_PLL40_PAD", {"i_PACKAGEPIN": pad}
         clock = Signal()
         lock = Signal()
         settings = self._settings
         m.submodules.pll = Instance(
-            "SB_PLL40_PAD",
+            cell,
             p_FEEDBACK_PATH="SIMPLE",
             p_DIVR=settings.divr,
             p_DIVF=settings.divf,
             p_DIVQ=settings.divq,
             p_FILTER_RANGE=settings.filter_range,
-            i_PACKAGEPIN=pin,
+            **source,
             i_RESETB=1,
             i_BYPASS=0,
             o_PLLOUTGLOBAL=clock,
@@ -142,6 +149,6 @@ class PLLClock(wiring.Component):
         return m
 
 
-def clock_domain(settings: PLLSettings, resource: str) -> Elaboratable:
-    """Drives `sync` by a PLL on the platform's clock input of that name."""
-    return PLLClock(settings=settings, resource=resource)
+def clock_domain(settings: PLLSettings, resource: str, *, routed: bool) -> Elaboratable:
+    """Drives `sync` by a PLL on the platform's clock input of that name, or routed from there."""
+    return PLLClock(settings=settings, resource=resource, routed=routed)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from hw.families.clocks import choose_clock, within
+
 __all__ = ["PLLSettings", "reachable_clocks", "solve_pll"]
 
 INPUT_HZ = (10e6, 133e6)
@@ -38,10 +40,6 @@ class PLLSettings:
         return self.input_hz * (self.divf + 1) / ((self.divr + 1) << self.divq)
 
 
-def _within(value: float, limits: tuple[float, float]) -> bool:
-    return limits[0] <= value <= limits[1]
-
-
 def reachable_clocks(*, input_hz: int) -> dict[float, PLLSettings]:
     """Dict of output frequency, Hz, to the `PLLSettings` with the fastest phase detector.
 
@@ -51,7 +49,7 @@ def reachable_clocks(*, input_hz: int) -> dict[float, PLLSettings]:
     clocks: dict[float, PLLSettings] = {}
     for divr in _DIVR:
         detector = input_hz / (divr + 1)
-        if not (_within(input_hz, INPUT_HZ) and _within(detector, PHASE_DETECTOR_HZ)):
+        if not (within(input_hz, INPUT_HZ) and within(detector, PHASE_DETECTOR_HZ)):
             continue
         filter_range = 1 + sum(detector >= limit for limit in _FILTER_HZ[:-1])
         for divq in sorted(_DIVQ, reverse=True):
@@ -59,8 +57,8 @@ def reachable_clocks(*, input_hz: int) -> dict[float, PLLSettings]:
                 settings = PLLSettings(
                     input_hz=input_hz, divr=divr, divf=divf, divq=divq, filter_range=filter_range
                 )
-                if _within(detector * (divf + 1), OSCILLATOR_HZ):
-                    if _within(settings.output_hz, OUTPUT_HZ):
+                if within(detector * (divf + 1), OSCILLATOR_HZ):
+                    if within(settings.output_hz, OUTPUT_HZ):
                         clocks.setdefault(settings.output_hz, settings)
     return clocks
 
@@ -76,16 +74,9 @@ def solve_pll(*, input_hz: int, output_hz: int) -> PLLSettings:
     Source: Lattice FPGA-DS-02008 (iCE40 UltraPlus data sheet), table of sysCLOCK PLL timing, for
     the ranges; FPGA-TN-02052 (iCE40 sysCLOCK PLL design guide) for the dividers.
     """
-    clocks = reachable_clocks(input_hz=input_hz)
-    if not clocks:
-        raise ValueError(
-            f"PLL input must be from {INPUT_HZ[0] / 1e6:g} to {INPUT_HZ[1] / 1e6:g} MHz, "
-            f"not {input_hz / 1e6:g} MHz"
-        )
-    nearest = min(clocks, key=lambda one: (abs(one - output_hz), one))
-    if abs(nearest - output_hz) >= 1:
-        raise ValueError(
-            f"Clock of {output_hz / 1e6:g} MHz is not reachable from {input_hz / 1e6:g} MHz; "
-            f"the nearest is {nearest / 1e6:g} MHz"
-        )
-    return clocks[nearest]
+    return choose_clock(
+        reachable_clocks(input_hz=input_hz),
+        input_hz=input_hz,
+        output_hz=output_hz,
+        input_limits=INPUT_HZ,
+    )
