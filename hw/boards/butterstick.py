@@ -7,9 +7,7 @@ board's maker; those of clock, LEDs and buttons with `blink/ButterStick_r1.0.pcf
 github.com/butterstick-fpga/verilog-examples.
 """
 
-from hw.boards.board import Board
-from hw.boards.ecp5 import CAPABILITIES, FLASH, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
 
 __all__ = ["BOARD"]
 
@@ -30,24 +28,19 @@ def _platform():
     return add_flash(platform)
 
 
-BOARD = Board(
+BOARD = ecp5_board(
     name="butterstick",
     title="ButterStick r1.0",
-    family="ecp5",
     device="LFE5UM5G-85F",
     package="BG381",
     speed="8",
-    budget=BUDGETS["85F"],
     input_clock_mhz=30.0,
     clock_resource="clk30",
-    default_clock_mhz=60.0,
     platform=_platform,
-    capability=CAPABILITIES["85F"],
     bauds=(1_000_000,),
     usb=None,
     leds=tuple(("led", number) for number in range(7)),
     buttons=tuple(("button", number) for number in range(2)),
-    flash=(FLASH, 0),
     uart=None,
     by_hand="use a JTAG cable: its USB is the bootloader's, which writes bitstreams alone",
     high=(("led_colour_blue", 0),),

@@ -8,9 +8,7 @@ which names the flash's type, not its pins. amaranth-boards has the flash's data
 (T8 is MOSI): those of the package are used.
 """
 
-from hw.boards.board import Board
-from hw.boards.ecp5 import CAPABILITIES, FLASH, NETWORKS, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
 
 __all__ = ["BOARD"]
 
@@ -21,25 +19,19 @@ def _platform():
     return add_flash(Colorlight_5A75B_R70Platform(), quad=False)
 
 
-BOARD = Board(
+BOARD = ecp5_board(
     name="colorlight_5a75b_r7_0",
     title="Colorlight 5A-75B R7.0",
-    family="ecp5",
     device="LFE5U-25F",
     package="BG256",
     speed="6",
-    budget=BUDGETS["25F"],
     input_clock_mhz=25.0,
     clock_resource="clk25",
-    default_clock_mhz=60.0,
     platform=_platform,
-    capability=CAPABILITIES["25F"],
     bauds=(1_000_000,),
     usb=None,
     leds=(),
     buttons=(),
-    flash=(FLASH, 0),
     uart="button (in) and LED (out)",
     by_hand="use a JTAG cable at J27 to J34",
-    network=NETWORKS["25F"],
 )

@@ -1,13 +1,14 @@
-"""What boards with an ECP5 share: the flash's pins, rates of USB chips, what each size is for."""
+"""What boards with an ECP5 share: the flash's pins, what each size is built for."""
 
 from typing import Any
 
+from hw.boards.board import Board
 from hw.capability import Capability
+from hw.families.ecp5 import BUDGETS
 
-__all__ = ["CAPABILITIES", "CLOCKS_MHZ", "FLASH", "FT231X_BAUDS", "NETWORKS", "add_flash"]
+__all__ = ["CLOCKS_MHZ", "add_flash", "ecp5_board"]
 
-FLASH = "config_flash"
-"""The platform's resource that `add_flash` adds."""
+_FLASH = "config_flash"  # the resource that `add_flash` adds
 
 # The flash hangs on the pins that read the bitstream, which the package fixes. By these, not by the
 # names in a board's platform file: some of those have both data pins exchanged.
@@ -20,10 +21,6 @@ _PINS = {
     "BG554": ("AA2", "AE2", "AD2", "AF2", "AE1"),
 }
 
-FT231X_BAUDS = (2_000_000, 1_000_000)
-"""What an FT231X makes without rounding (FTDI AN_120, section 3), and the default clocks as well:
-they miss 3,000,000 by up to 2 %."""
-
 _SMALL = Capability(
     family="ecp5",
     accumulator_bits=21,
@@ -35,19 +32,35 @@ _LARGE = Capability(
     family="ecp5", lanes=32, accumulator_bits=21, weight_words=7168, processor_words=1024
 )
 
-CAPABILITIES = {"12F": _SMALL, "25F": _SMALL, "45F": _LARGE, "85F": _LARGE}
-"""By size. The processor's memory of 16 KiB is the end of the weight memory, in block RAM."""
+# By size. The processor's memory of 16 KiB is the end of the weight memory, in block RAM.
+_CAPABILITIES = {"12F": _SMALL, "25F": _SMALL, "45F": _LARGE, "85F": _LARGE}
 
 CLOCKS_MHZ = {"12F": 60.0, "25F": 60.0, "45F": 50.0, "85F": 50.0}
 """The default clock at speed grade 6, by size: the more lanes, the slower."""
 
-NETWORKS = {"12F": "resnet8-l2", "25F": "resnet8-l2", "45F": None, "85F": None}
-"""The default network, by size: the weights of the zoo's own need more block RAMs than the small
-devices have."""
+# The default network, by size: the weights of the zoo's own need more block RAMs than the small
+# devices have.
+_NETWORKS = {"12F": "resnet8-l2", "25F": "resnet8-l2", "45F": None, "85F": None}
+
+
+def ecp5_board(*, device: str, **facts: Any) -> Board:
+    """A board with such a device (``"LFE5U-25F"``), by whose size it is built; `facts` are the
+    others of `Board`, and may replace these."""
+    size = device.rpartition("-")[2]
+    common: dict[str, Any] = {
+        "family": "ecp5",
+        "device": device,
+        "budget": BUDGETS[size],
+        "default_clock_mhz": 60.0,
+        "capability": _CAPABILITIES[size],
+        "flash": (_FLASH, 0),
+        "network": _NETWORKS[size],
+    }
+    return Board(**common | facts)
 
 
 def add_flash(platform: Any, *, quad: bool = True) -> Any:
-    """The platform, with the resource `FLASH`: the configuration flash, without its clock.
+    """The platform, with its configuration flash as `ecp5_board` names it, without the clock.
 
     `quad`: write protection and hold are wired to the device, which keeps them inactive.
     """
@@ -60,7 +73,7 @@ def add_flash(platform: Any, *, quad: bool = True) -> Any:
     ]
     platform.add_resources([
         Resource(
-            FLASH, 0,
+            _FLASH, 0,
             Subsignal("cs", PinsN(select, dir="o")),
             Subsignal("copi", Pins(copi, dir="o")),
             Subsignal("cipo", Pins(cipo, dir="i")),

@@ -6,9 +6,8 @@ those of the package are used.
 """
 
 from hw.boards.board import Board, UsbChip
-from hw.boards.ecp5 import CAPABILITIES, FLASH, NETWORKS, add_flash
-from hw.boards.up5k import FTDI_2232H_BAUDS
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
+from hw.boards.usb_chips import FT2232H_BAUDS
 
 __all__ = ["BOARDS"]
 
@@ -29,20 +28,16 @@ def _board(size: str) -> Board:
         )  # fmt: skip
         return add_flash(made)
 
-    return Board(
+    return ecp5_board(
         name=f"ecpix5_{size.lower()}",
         title=f"LambdaConcept ECPIX-5 {size}",
-        family="ecp5",
         device=f"LFE5UM5G-{size}",
         package="BG554",
         speed="8",
-        budget=BUDGETS[size],
         input_clock_mhz=100.0,
         clock_resource="clk100",
-        default_clock_mhz=60.0,
         platform=platform,
-        capability=CAPABILITIES[size],
-        bauds=FTDI_2232H_BAUDS,
+        bauds=FT2232H_BAUDS,
         usb=UsbChip(
             vendor=0x0403,
             product=0x6010,
@@ -53,8 +48,6 @@ def _board(size: str) -> Board:
         ),
         leds=(("led_g", 0), ("led_r", 0), ("led_g", 1), ("led_g", 2), ("led_g", 3)),
         buttons=(),
-        flash=(FLASH, 0),
-        network=NETWORKS[size],
     )
 
 

@@ -1,7 +1,8 @@
 """The 1BitSquared iCEBreaker: an iCE40UP5K behind an FT2232H."""
 
 from hw.boards.board import UsbChip
-from hw.boards.up5k import FTDI_2232H_BAUDS, up5k_board
+from hw.boards.up5k import up5k_board
+from hw.boards.usb_chips import FT2232H_BAUDS
 
 __all__ = ["BOARD"]
 
@@ -21,7 +22,7 @@ BOARD = up5k_board(
     input_clock_mhz=12.0,
     clock_resource="clk12",
     platform=_platform,
-    bauds=FTDI_2232H_BAUDS,
+    bauds=FT2232H_BAUDS,
     usb=UsbChip(  # an FT2232H: its first interface is the flash's SPI
         vendor=0x0403, product=0x6010, name="icebreaker", uart=1, loader=("-b", "ice40_generic"),
         documented=True,

@@ -6,9 +6,9 @@ github.com/cheyao/icepi-zero (as its forks keep it). The clock is at M1 from ver
 have the clock at M2: this bitstream does not run there.
 """
 
-from hw.boards.board import Board, UsbChip
-from hw.boards.ecp5 import CAPABILITIES, FLASH, FT231X_BAUDS, NETWORKS, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.board import UsbChip
+from hw.boards.ecp5 import add_flash, ecp5_board
+from hw.boards.usb_chips import FT231X_BAUDS
 
 __all__ = ["BOARD"]
 
@@ -19,19 +19,15 @@ def _platform():
     return add_flash(IcepiZero1_3Platform())
 
 
-BOARD = Board(
+BOARD = ecp5_board(
     name="icepi_zero",
     title="Icepi Zero",
-    family="ecp5",
     device="LFE5U-25F",
     package="BG256",
     speed="6",
-    budget=BUDGETS["25F"],
     input_clock_mhz=50.0,
     clock_resource="clk50",
-    default_clock_mhz=60.0,
     platform=_platform,
-    capability=CAPABILITIES["25F"],
     bauds=FT231X_BAUDS,
     usb=UsbChip(
         vendor=0x0403,
@@ -43,6 +39,4 @@ BOARD = Board(
     ),
     leds=tuple(("led", number) for number in range(5)),
     buttons=tuple(("button", number) for number in range(2)),
-    flash=(FLASH, 0),
-    network=NETWORKS["25F"],
 )

@@ -6,9 +6,7 @@ github.com/wuxx/icesugar-pro: red is B11, green A11, blue A12. amaranth-boards h
 rotated. The LED is low when active (LiteX-Boards, `muselab_icesugar_pro.py`).
 """
 
-from hw.boards.board import Board
-from hw.boards.ecp5 import CAPABILITIES, FLASH, NETWORKS, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
 
 __all__ = ["BOARD"]
 
@@ -25,24 +23,18 @@ def _platform():
     return add_flash(platform)
 
 
-BOARD = Board(
+BOARD = ecp5_board(
     name="icesugar_pro",
     title="MuseLab iCESugar-pro",
-    family="ecp5",
     device="LFE5U-25F",
     package="BG256",
     speed="6",
-    budget=BUDGETS["25F"],
     input_clock_mhz=25.0,
     clock_resource="clk25",
-    default_clock_mhz=60.0,
     platform=_platform,
-    capability=CAPABILITIES["25F"],
     bauds=(115_200,),
     usb=None,
     leds=(("led_g", 0), ("led_r", 0), ("led_b", 0)),
     buttons=(),
-    flash=(FLASH, 0),
     by_hand="run `icesprog FILE`, or copy the file to the drive iCELink",
-    network=NETWORKS["25F"],
 )

@@ -7,8 +7,7 @@ github.com/oskirby/logicbone-tests, by the board's maker.
 """
 
 from hw.boards.board import Board
-from hw.boards.ecp5 import CAPABILITIES, FLASH, NETWORKS, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
 
 __all__ = ["BOARDS"]
 
@@ -19,27 +18,21 @@ def _board(size: str, platform_name: str) -> Board:
 
         return add_flash(getattr(logicbone, platform_name)())
 
-    return Board(
+    return ecp5_board(
         name=f"logicbone_{size.lower()}",
         title=f"Logicbone {size}",
-        family="ecp5",
         device=f"LFE5UM5G-{size}",
         package="BG381",
         speed="8",
-        budget=BUDGETS[size],
         input_clock_mhz=25.0,
         clock_resource="refclk",
-        default_clock_mhz=60.0,
         platform=platform,
-        capability=CAPABILITIES[size],
         bauds=(1_000_000,),
         usb=None,
         leds=tuple(("led", number) for number in range(4)),
         buttons=(("button", 0),),
-        flash=(FLASH, 0),
         uart=None,
         by_hand="use a JTAG cable: its USB is the bootloader's, which writes bitstreams alone",
-        network=NETWORKS[size],
     )
 
 

@@ -7,8 +7,7 @@ github.com/orangecrab-fpga/orangecrab-examples.
 """
 
 from hw.boards.board import Board
-from hw.boards.ecp5 import CAPABILITIES, FLASH, NETWORKS, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
 
 __all__ = ["BOARDS"]
 
@@ -25,27 +24,21 @@ def _board(size: str) -> Board:
         )
         return add_flash(made)
 
-    return Board(
+    return ecp5_board(
         name=f"orangecrab_r0_2_{size.lower()}",
         title=f"OrangeCrab r0.2 {size}",
-        family="ecp5",
         device=f"LFE5U-{size}",
         package="MG285",
         speed="8",
-        budget=BUDGETS[size],
         input_clock_mhz=48.0,
         clock_resource="clk",
-        default_clock_mhz=60.0,
         platform=platform,
-        capability=CAPABILITIES[size],
         bauds=(1_000_000,),
         usb=None,
         leds=(("led_g", 0), ("led_r", 0), ("led_b", 0)),
         buttons=(("button", 0),),
-        flash=(FLASH, 0),
         uart=None,
         by_hand="use a JTAG cable: its USB is the bootloader's, which writes bitstreams alone",
-        network=NETWORKS[size],
     )
 
 

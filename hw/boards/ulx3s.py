@@ -5,8 +5,8 @@ github.com/emard/ulx3s.
 """
 
 from hw.boards.board import Board, UsbChip
-from hw.boards.ecp5 import CAPABILITIES, CLOCKS_MHZ, FLASH, FT231X_BAUDS, NETWORKS, add_flash
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import CLOCKS_MHZ, add_flash, ecp5_board
+from hw.boards.usb_chips import FT231X_BAUDS
 
 __all__ = ["BOARDS"]
 
@@ -23,19 +23,16 @@ def _board(size: str) -> Board:
         ])  # fmt: skip
         return add_flash(made)
 
-    return Board(
+    return ecp5_board(
         name=f"ulx3s_{size.lower()}",
         title=f"Radiona ULX3S {size}",
-        family="ecp5",
         device=f"LFE5U-{size}",
         package="BG381",
         speed="6",
-        budget=BUDGETS[size],
         input_clock_mhz=25.0,
         clock_resource="clk25",
         default_clock_mhz=CLOCKS_MHZ[size],
         platform=platform,
-        capability=CAPABILITIES[size],
         bauds=FT231X_BAUDS,
         usb=UsbChip(
             vendor=0x0403,
@@ -47,9 +44,7 @@ def _board(size: str) -> Board:
         ),
         leds=tuple(("led", number) for number in range(7)),
         buttons=(("button_fire", 0), ("button_fire", 1), ("button_up", 0), ("button_down", 0)),
-        flash=(FLASH, 0),
         high=(("wifi_gpio0", 0),),
-        network=NETWORKS[size],
     )
 
 

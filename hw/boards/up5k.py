@@ -2,13 +2,10 @@
 
 from typing import Any
 
-from hw.boards.board import Board
+from hw.boards.board import Board, UsbChip
 from hw.capability import Capability
 
-__all__ = ["FTDI_2232H_BAUDS", "adapter_uart", "rgb_pads", "up5k_board"]
-
-FTDI_2232H_BAUDS = (12_000_000, 8_000_000, 6_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000)
-"""What an FT2232H makes of its 12 MHz without rounding (FTDI AN_120, section 3)."""
+__all__ = ["adapter_uart", "rgb_pads", "up5k_board", "upduino"]
 
 
 def up5k_board(**facts: Any) -> Board:
@@ -23,6 +20,24 @@ def up5k_board(**facts: Any) -> Board:
         "capability": Capability(accumulator_bits=21, weight_words=14336, processor_words=2048),
     }
     return Board(**common | facts)
+
+
+def upduino(**facts: Any) -> Board:
+    """An UPduino: on the internal oscillator, behind an FT232H that is wired to the flash alone."""
+    common: dict[str, Any] = {
+        "input_clock_mhz": 24.0,
+        "clock_resource": "SB_HFOSC",
+        "clock_tolerance": 0.1,
+        "default_clock_mhz": 24.0,
+        "pll": "none",
+        "bauds": (1_000_000, 500_000, 115_200),
+        "usb": UsbChip(
+            vendor=0x0403, product=0x6014, name="upduino", uart=None,
+            loader=("-b", "ice40_generic", "-c", "ft232"),
+        ),
+        "buttons": (),
+    }  # fmt: skip
+    return up5k_board(**common | facts)
 
 
 def rgb_pads(pins: str) -> list:

@@ -1,7 +1,6 @@
 """The tinyVision.ai UPduino v3: an iCE40UP5K on its internal oscillator, behind an FT232H."""
 
-from hw.boards.board import UsbChip
-from hw.boards.up5k import adapter_uart, rgb_pads, up5k_board
+from hw.boards.up5k import adapter_uart, rgb_pads, upduino
 
 __all__ = ["BOARD"]
 
@@ -18,22 +17,11 @@ def _platform():
     return platform
 
 
-BOARD = up5k_board(
+BOARD = upduino(
     name="upduino_v3",
     title="tinyVision.ai UPduino v3",
-    input_clock_mhz=24.0,
-    clock_resource="SB_HFOSC",
-    clock_tolerance=0.1,
-    default_clock_mhz=24.0,
-    pll="none",
     platform=_platform,
-    bauds=(1_000_000, 500_000, 115_200),
     uart="a 3.3 V adapter at gpio_47 (to the board) and gpio_45 (from the board)",
-    usb=UsbChip(
-        vendor=0x0403, product=0x6014, name="upduino", uart=None,
-        loader=("-b", "ice40_generic", "-c", "ft232"),
-    ),
     flash=("spi_flash_1x", 1),
     leds=(("rgb_pad", 0), ("rgb_pad", 2), ("rgb_pad", 1)),
-    buttons=(),
-)  # fmt: skip
+)

@@ -5,10 +5,8 @@ has the flash's data pins exchanged (W2 is MOSI): those of the package are used.
 the JTAG chain, and openFPGALoader knows no such board: nothing of its is offered.
 """
 
-from hw.boards.board import Board
-from hw.boards.ecp5 import CAPABILITIES, FLASH, add_flash
-from hw.boards.up5k import FTDI_2232H_BAUDS
-from hw.families.ecp5 import BUDGETS
+from hw.boards.ecp5 import add_flash, ecp5_board
+from hw.boards.usb_chips import FT2232H_BAUDS
 
 __all__ = ["BOARD"]
 
@@ -19,23 +17,18 @@ def _platform():
     return add_flash(VersaECP5Platform())
 
 
-BOARD = Board(
+BOARD = ecp5_board(
     name="versa_ecp5",
     title="Lattice ECP5 Versa",
-    family="ecp5",
     device="LFE5UM-45F",
     package="BG381",
     speed="8",
-    budget=BUDGETS["45F"],
     input_clock_mhz=100.0,
     clock_resource="clk100",
-    default_clock_mhz=60.0,
     platform=_platform,
-    capability=CAPABILITIES["45F"],
-    bauds=FTDI_2232H_BAUDS,
+    bauds=FT2232H_BAUDS,
     usb=None,
     leds=tuple(("led", number) for number in range(7)),
     buttons=tuple(("switch", number) for number in range(4)),
-    flash=(FLASH, 0),
     by_hand="use Lattice's programmer, or OpenOCD with the board's configuration",
 )
