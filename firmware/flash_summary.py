@@ -3,7 +3,7 @@
 from argparse import Namespace
 from typing import Any
 
-from hw.boards import Board, find_board
+from hw.boards import Board
 from hw.compile.plan import Plan
 from hw.flow.report import make_plan_report, print_summary, summary_lines
 from model.common.invocation import command
@@ -13,7 +13,11 @@ __all__ = ["tell"]
 
 
 def tell(
-    described: dict[str, Any], report: dict[str, Any], plan: Plan | None, options: Namespace
+    board: Board,
+    described: dict[str, Any],
+    report: dict[str, Any],
+    plan: Plan | None,
+    options: Namespace,
 ) -> None:
     """Print what a `flash` made, its build's `report` ({}: none), and what to type next.
 
@@ -21,7 +25,7 @@ def tell(
     """
     if "resources" in report:
         assert plan is not None  # every image that was just made has one
-        _tell_report(find_board(described["board"]), report, plan)
+        _tell_report(board, report, plan)
         print(f"Report of the build: {described['report']}")
     print(
         f"Flash image: {described['image']}, {described['bytes']:,} bytes, network "

@@ -99,7 +99,7 @@ def run(options: Namespace) -> int:
     if options.json:
         print(json.dumps(described, indent=2))
     else:
-        tell(described, _read_report(folder), image.plan, options)
+        tell(board, described, _read_report(folder), image.plan, options)
     if loader is not None and not described["flashed"]:
         raise UserError(f"Written, but not proven: {described['proof']['text']}", status=1)
     return 0

@@ -188,6 +188,24 @@ def test_summary_of_another_network_on_the_same_build(built, capsys):
     assert out.endswith(again)
 
 
+def test_summary_of_a_board_of_a_users_own(place, capsys):
+    """The board is the file's, not one of the same name that we know."""
+    (place / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from hw.boards import BOARDS\n"
+        "BOARD = replace(BOARDS['icebreaker'], name='mine', title='Mine')\n"
+    )
+    folder = place / "build" / "mine"
+    folder.mkdir(parents=True)
+    network = {"name": "built", "top1": 12.34, "test_images": 10_000, "sha256": "ab"}
+    (folder / "report.json").write_text(json.dumps(REPORT | FIGURES | {"network": network}))
+    (folder / "top.bin").write_bytes(BITSTREAM)
+    tool.main(["flash", "--board", "mine.py", "--image-only"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Verified 4 frames, bit for bit (the build was, with built)" in out
+    assert out.endswith(command("firmware", "flash", "--board", "mine.py"))
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["built", "to be built"])
 def test_each_head_is_planned_once(there, built, monkeypatch):
     """For build, flash image and summary together."""
