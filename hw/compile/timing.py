@@ -9,6 +9,7 @@ and every verification compare the recurrences with the RTL, frame by frame and 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -87,6 +88,15 @@ def layer_timing(
     q, its last word read out of memory in cycle t, where p[i] = max(v[i], q[i - 1]) and
     q[i] = max(p[i] + 1, t[i - 1]). What follows is `_Words`.
     """
+    return _bound(entry, capability) if found is None else _timing(entry, capability, found)
+
+
+@lru_cache(maxsize=1024)  # each head of a network, and each report of a plan, asks again
+def _bound(entry: LayerEntry, capability: Capability) -> LayerTiming[int]:
+    return _timing(entry, capability, None)
+
+
+def _timing(entry: LayerEntry, capability: Capability, found: NonZero | None) -> LayerTiming[Any]:
     pipeline = pipeline_of(capability)
     words = _Words(pipeline, arrays=found is not None)
     source = _tap(entry.image, entry.groups, capability)
