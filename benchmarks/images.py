@@ -27,16 +27,21 @@ __all__ = ["main", "measure"]
 
 
 def measure(board, device, images, window):
-    """Cycles from the reply to the second image to that to the last one but one, a picture; and
-    from the last byte of the last image to the end of its reply.
+    """Cycles a picture, a frame, and of firmware and reply.
 
-    The first image is sent alone, and the last one has none behind it.
+    A picture: from the reply to the second image to that to the last one but one, for the first
+    image is sent alone, and the last one has none behind it. A frame: the mean of the same images.
+    Firmware and reply: from the last byte of the last image to the end of its reply, less its
+    frame.
     """
-    ends = []
-    for _ in device.classify(images, window=window):
+    ends, frames = [], []
+    for decision in device.classify(images, window=window):
         status = board.status()
         ends.append(status["last_out"])
-    return (ends[-2] - ends[1]) / (len(ends) - 3), status["last_out"] - status["last_in"]
+        frames.append(decision.cycles)
+    picture = (ends[-2] - ends[1]) / (len(ends) - 3)
+    answer = status["last_out"] - status["last_in"] - frames[-1]
+    return picture, sum(frames[2:-1]) / (len(frames) - 3), answer
 
 
 @run_cli
@@ -73,17 +78,16 @@ def main(argv: list[str] | None = None) -> int:
             for window in range(1, device.info.window + 1)
         }
         overruns, repeats = device.counters()[Counter.OVERRUNS], link.repeats
-        frame = device.info.frame_cycles
         line = 10 * device.info.image_bytes * clock_hz / baud
         link.close()
     result = {
         "board": board.name,
         "network": network.name,
         "images": options.images,
-        "frame_ms": 1e3 * frame / clock_hz,
+        "frame_ms": 1e3 * cycles[1][1] / clock_hz,
         "line_ms": 1e3 * line / clock_hz,
-        "picture_ms": {window: 1e3 * count / clock_hz for window, (count, _) in cycles.items()},
-        "answer_ms": 1e3 * (cycles[1][1] - frame) / clock_hz,
+        "picture_ms": {window: 1e3 * found[0] / clock_hz for window, found in cycles.items()},
+        "answer_ms": 1e3 * cycles[1][2] / clock_hz,
         "overruns": overruns,
         "repeats": repeats,
     }

@@ -45,11 +45,12 @@ def measure_frames(board, network, count, progress):
     model = compile_model(
         board.capability, clock_hz=board.clock_hz(board.default_clock_mhz), progress=progress
     )
+    plan = make_plan(network, board.capability)
     totals = {"reference": name, "frames": 0, "layers": 0, "records": 0}
     simulated, cycles = 0.0, []
     for first in range(0, count, _CHUNK):
         images = random_images(network, min(_CHUNK, count - first), seed=first)
-        stimulus = Stimulus(network=network, expected=expect(network, images, run=run))
+        stimulus = Stimulus(plan=plan, expected=expect(network, images, run=run))
         with tempfile.TemporaryDirectory() as folder:
             started = time.monotonic()
             result = verify_all(model, [stimulus], Path(folder))[0]
@@ -82,15 +83,15 @@ def measure_random(count, progress):
             network = random_network(seed)
             seed += 1
             try:
-                make_plan(network, LARGE)
+                plan = make_plan(network, LARGE)
             except PlanError:
                 continue
             images = images_for(network, seed, 3)
-            stimuli.append(Stimulus(network=network, expected=expect(network, images)))
+            stimuli.append(Stimulus(plan=plan, expected=expect(network, images)))
         with tempfile.TemporaryDirectory() as folder:
             for one, result in zip(stimuli, verify_all(model, stimuli, Path(folder)), strict=True):
                 if result.mismatch:
-                    raise UserError(f"{one.network.name} differs: {result.mismatch}", status=1)
+                    raise UserError(f"{one.plan.network.name} differs: {result.mismatch}", status=1)
                 records += result.records
         found += len(stimuli)
         progress(f"{found} of {count} networks equal")
@@ -159,7 +160,7 @@ def measure_ratio(sizes, progress, capability=LARGE, widths=(16, 32, 64), size=3
         images = random_images(network, 1, seed=1)
         plan = make_plan(network, capability)
         expected = expect(network, images)
-        stimulus = Stimulus(network=network, expected=expected, aborts=(), plan=plan)
+        stimulus = Stimulus(plan=plan, expected=expected, aborts=())
         with tempfile.TemporaryDirectory() as folder:
             result = verify_all(model, [stimulus], Path(folder))[0]
         if result.mismatch:

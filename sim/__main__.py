@@ -112,7 +112,7 @@ def run(arguments) -> tuple[dict, VerificationResult]:
 
             # An aborted frame first, but not where every cycle costs disk space.
             aborts = () if arguments.waves else (0.4,)
-            stimulus = Stimulus(network=network, plan=plan, expected=expected, aborts=aborts)
+            stimulus = Stimulus(plan=plan, expected=expected, aborts=aborts)
             found = verify_all(model, [stimulus], folder, advance)[0]
             total = found if total is None else _sum(total, found)
             if found.mismatch:

@@ -50,7 +50,7 @@ def verify_conformance(
     for number, (network, plan) in enumerate(zip(networks, plans, strict=True)):
         images = images_for(network, number, _FRAMES)
         result = oracle.run(network, images)
-        stimuli.append(Stimulus(network=network, plan=plan, expected=expected_of(images, result)))
+        stimuli.append(Stimulus(plan=plan, expected=expected_of(images, result)))
         values.append([layer.value for layer in result.records])
 
     def report(done: int, frames: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw.compile.plan import Plan, make_plan
+from hw.compile.plan import Plan
 from model.common.errors import UserError
 from model.integers import oracle
 from model.network import Network, record_digest
@@ -49,16 +49,14 @@ class VerificationResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Stimulus:
-    """A network and what it must make of some images.
+    """A network's plan, for the capability of the model, and what it must make of some images.
 
     ``aborts``: before that, frames are aborted after such parts of the plan's bound.
-    ``plan``: the network's, for the capability of the model; None: made when the network runs.
     """
 
-    network: Network
+    plan: Plan
     expected: Expected
     aborts: tuple[float, ...] = (0.4,)
-    plan: Plan | None = None
 
 
 def expect(network: Network, images: np.ndarray, run=oracle.run) -> Expected:
@@ -151,7 +149,7 @@ def verify(
 
     with tempfile.TemporaryDirectory(prefix="dham-sim-") as temporary:
         directory = Path(temporary) if workdir is None else Path(workdir)
-        stimulus = Stimulus(network=plan.network, plan=plan, expected=expected)
+        stimulus = Stimulus(plan=plan, expected=expected)
         result = verify_all(model, [stimulus], directory, report if progress else None)[0]
         if waves and workdir is not None:
             result.waves = directory / "dump.vcd"
@@ -171,21 +169,20 @@ def verify_all(
     compared must not feel them. `progress` is called with the jobs done, and the frames done of
     the next one.
     """
-    plans = [one.plan or make_plan(one.network, model.capability) for one in stimuli]
     jobs = [
         Job(
-            plan=plan,
+            plan=one.plan,
             images=one.expected.images,
-            aborts=tuple(round(part * plan.cycles) for part in one.aborts),
+            aborts=tuple(round(part * one.plan.cycles) for part in one.aborts),
         )
-        for plan, one in zip(plans, stimuli, strict=True)
+        for one in stimuli
     ]
     started = time.monotonic()
     logs = simulate(model, jobs, directory, progress=progress)
     simulated = time.monotonic()
     results = []
-    for plan, one, log in zip(plans, stimuli, logs, strict=True):
-        found = compare(plan, one.expected, log)
+    for one, log in zip(stimuli, logs, strict=True):
+        found = compare(one.plan, one.expected, log)
         results.append(
             VerificationResult(
                 frames=found.frames,

@@ -84,7 +84,7 @@ def allocate(
     def sound(layer: Conv | Classifier, places: dict[int, Place]) -> bool:
         """Whether `layer` can read its tensors where they are."""
         if layer.identity is not None:
-            # Port `a` reads bank 0 wherever it reads the image.
+            # A layer that reads the image reads nothing else there: the image counts as bank 0.
             bank = places[layer.identity.source].bank
             read = sources(layer, identity=False)
             return all(bank != (places[source].bank if source else 0) for source in read)

@@ -43,9 +43,10 @@ LARGE_LIMITS = Limits(
 BOARD_LIMITS = Limits(winner_bits=2)
 
 
-def stimulus(network: Network, seed: int, frames: int = 3) -> Stimulus:
+def stimulus(network: Network, capability: Capability, seed: int, frames: int = 3) -> Stimulus:
     """A network on images of every kind, with what the oracle makes of them."""
-    return Stimulus(network=network, expected=expect(network, images_for(network, seed, frames)))
+    plan = make_plan(network, capability)
+    return Stimulus(plan=plan, expected=expect(network, images_for(network, seed, frames)))
 
 
 def fitting(count: int, first: int, capability: Capability, limits: Limits | None = None):

@@ -29,7 +29,7 @@ def check(seed, directory):
     capability = capability_of(seed)
     found = fitting(_NETWORKS, 100 * seed, capability, limits_of(capability))
     model = compile_model(capability, cache=directory / "cache")
-    stimuli = [stimulus(network, number) for number, network in found]
+    stimuli = [stimulus(network, capability, number) for number, network in found]
     results = verify_all(model, stimuli, directory / "work")
     differences = [result.mismatch for result in results if result.mismatch]
     assert not differences, f"{capability}: {len(differences)} differ: {differences[0]}"

@@ -81,7 +81,7 @@ def test_wrong_logit(generic_model, tmp_path):
 def test_other_image_than_expected(generic_model, tmp_path):
     """The expected records of one image, the RTL on another."""
     network = small_network()
-    right = stimulus(network, 3).expected
+    right = stimulus(network, GENERIC, 3).expected
     shifted = np.roll(right.images, 1, axis=0)
     result = verify(
         make_plan(network, GENERIC),

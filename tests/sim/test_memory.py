@@ -45,15 +45,16 @@ def check(model, cases, directory):
         iterations = options.get("iterations", 1)
         expected = integers.retrieve(weights, probes, source, target, iterations)
         np.testing.assert_array_equal(answers, expected)
-        stimuli.append(Stimulus(network=network, expected=expect(network, images)))
-        stimuli.append(Stimulus(network=network, expected=golden(network)))
+        plan = make_plan(network, model.capability)
+        stimuli.append(Stimulus(plan=plan, expected=expect(network, images)))
+        stimuli.append(Stimulus(plan=plan, expected=golden(network)))
         found.append(answers)
     for one, result in zip(stimuli, verify_all(model, stimuli, directory), strict=True):
         assert result.mismatch is None
         assert result.frames == len(one.expected.images) > 0
-        records = sum(tensor.groups * tensor.pixels for tensor in one.network.tensors[1:])
+        records = sum(tensor.groups * tensor.pixels for tensor in one.plan.network.tensors[1:])
         assert result.records == result.frames * records
-        assert max(result.cycles) <= make_plan(one.network, model.capability).cycles
+        assert max(result.cycles) <= one.plan.cycles
     return found
 
 

@@ -25,17 +25,17 @@ from tests.sim.helpers import (
 
 def check(model, found, directory, frames=3):
     """Run and compare; every difference is shown."""
-    stimuli = [stimulus(network, seed, frames) for seed, network in found]
+    stimuli = [stimulus(network, model.capability, seed, frames) for seed, network in found]
     results = verify_all(model, stimuli, directory)
     differences = [
-        f"{one.network.name}: {result.mismatch}"
+        f"{one.plan.network.name}: {result.mismatch}"
         for one, result in zip(stimuli, results, strict=True)
         if result.mismatch
     ]
     assert not differences, "\n".join(differences)
     for one, result in zip(stimuli, results, strict=True):
-        layers = len(one.network.layers)
-        records = sum(t.pixels * t.groups for t in one.network.tensors[1:])
+        layers = len(one.plan.network.layers)
+        records = sum(t.pixels * t.groups for t in one.plan.network.tensors[1:])
         assert result.ok
         assert result.frames == frames
         assert result.layers == frames * layers
@@ -99,7 +99,7 @@ def test_frames_many_and_aborts_anywhere(generic_model, tmp_path):
 
     aborts = (0.0, 0.01, 0.13, 0.29, 0.5, 0.73, 0.9, 0.99, 1.0, 1.37, 2.5)
     stimuli = [
-        replace(stimulus(network, seed, 10), aborts=aborts)
+        replace(stimulus(network, GENERIC, seed, 10), aborts=aborts)
         for seed, network in fitting(4, 80, GENERIC)
     ]
     for result in verify_all(generic_model, stimuli, tmp_path):
