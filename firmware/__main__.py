@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from firmware import commands, tables
+from firmware import commands, recent, tables
 from firmware.messages import explain_boot_error
 from firmware.ports import connect, find_port, listen
 from firmware.versions import ignored_lesson
+from hw.boards import DEFAULT_BOARD, Board, find_board
 from model import zoo
 from model.common import heartbeat
 from model.common.errors import Parser, Terminated, UserError, run_cli
@@ -26,6 +27,8 @@ _MONITOR_SECONDS = 0.5  # after which the alarm is looked for
 
 _SHARED = {
     "port": "auto (default): the board on USB; sim: a simulated one; a serial port; a pyserial URL",
+    "board": "which board, by name or file; default: that of the last `flash`, for `flash` itself "
+    f"{DEFAULT_BOARD.name}",
     "serial": "serial number of the board's USB chip: which board, where there are several",
     "baud": "rate of the port; default: found out. `flash`: the rate that the design is built for",
     "flash": "flash image of the simulated board; default: the last one that `flash` made",
@@ -35,8 +38,8 @@ _SHARED = {
 """Options of every command that take a value."""
 
 _DEFAULTS = {
-    "port": "auto", "serial": None, "baud": None, "flash": None, "timeout": 1.0, "network": None,
-    "json": False,
+    "port": "auto", "board": None, "serial": None, "baud": None, "flash": None, "timeout": 1.0,
+    "network": None, "json": False,
 }  # fmt: skip
 
 _KINDS = {"baud": int, "flash": Path, "timeout": float}
@@ -65,7 +68,6 @@ def _parser() -> Parser:
         add_picture_options(command)
 
     command = add("flash", "write everything to a board's flash; builds what is missing")
-    command.add_argument("--board", default="icebreaker", help="default: %(default)s")
     command.add_argument("--images", nargs="+", metavar="FILE", dest="demo", default=[],
                          help="pictures or folders for the stand-alone mode")  # fmt: skip
     add_picture_options(command)
@@ -115,12 +117,17 @@ def main(argv=None) -> int:
         return flashing.run(options)
     network = load(zoo.find(options.network)) if options.network else None
     commands.prepare(options)
+    board = recent.last_board() if options.board is None else find_board(options.board)
     if options.serial is not None:
-        options.port = find_port(options.port, options.serial)
+        options.port = find_port(options.port, options.serial, board=board)
     if options.command == "monitor":
-        return _monitor(options)
+        return _monitor(options, board)
     with connect(
-        options.port, baud=options.baud, flash=_flash(options), timeout=options.timeout
+        options.port,
+        board=board,
+        baud=options.baud,
+        flash=_flash(options, board),
+        timeout=options.timeout,
     ) as device:
         if network is not None:
             device.require_network(network.sha256, network.name)
@@ -139,13 +146,13 @@ def main(argv=None) -> int:
     return status
 
 
-def _flash(options: argparse.Namespace) -> Path | None:
+def _flash(options: argparse.Namespace, board: Board) -> Path | None:
     """The flash image of the simulated board, if that is asked for."""
     if options.port != "sim" or options.flash is not None:
         return options.flash
     from firmware import flashing
 
-    return flashing.simulated_image(options.network)
+    return flashing.simulated_image(options.network, board)
 
 
 def _printer(*, as_json: bool):
@@ -170,7 +177,7 @@ def _until_interrupted() -> Iterator[None]:
             raise
 
 
-def _monitor(options: argparse.Namespace) -> int:
+def _monitor(options: argparse.Namespace, board: Board) -> int:
     """Print what comes until Ctrl-C, or for so many seconds; warn, once, of the alarm."""
     left = float("inf") if options.seconds is None else options.seconds
     warned = False
@@ -179,8 +186,9 @@ def _monitor(options: argparse.Namespace) -> int:
         heartbeat.quiet(),
         listen(
             options.port,
+            board=board,
             baud=options.baud,
-            flash=_flash(options),
+            flash=_flash(options, board),
             on_text=_printer(as_json=options.json),
         ) as link,
     ):

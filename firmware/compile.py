@@ -15,7 +15,7 @@ from importlib import util
 from pathlib import Path
 
 from firmware.header import c_header, check_capability, firmware_script
-from hw.boards import BOARDS, find_board
+from hw.boards import BOARDS, DEFAULT_BOARD, find_board
 from hw.capability import Capability
 from hw.soc.addresses import FIRMWARE_BYTES, firmware_copy, processor_memory
 from model.common import children
@@ -219,7 +219,7 @@ class _Elf:
 
 def main(argv=None):
     parser = Parser(prog="python -m firmware.compile", description=__doc__.split("\n")[0])
-    parser.add_argument("--board", default="icebreaker", help=f"one of {', '.join(BOARDS)}")
+    parser.add_argument("--board", default=DEFAULT_BOARD.name, help=f"one of {', '.join(BOARDS)}")
     parser.add_argument("--compiler", default="zig", choices=COMPILERS)
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the copy for the flash")
     options = parser.parse_args(argv)

@@ -17,7 +17,7 @@ from firmware.flash_summary import tell
 from firmware.link import LinkError, NoAnswer
 from firmware.loader import Evidence, Loader
 from firmware.ports import connect
-from hw.boards import Board, find_board
+from hw.boards import BOARDS, DEFAULT_BOARD, Board, find_board
 from hw.compile.plan import Plan
 from hw.families import find_family
 from hw.flow.build import build, find_tools
@@ -48,6 +48,7 @@ __all__ = [
 
 def run(options: Namespace) -> int:
     """Build what is missing, write the flash image, and the flash unless `--image-only`."""
+    options.board = options.board or DEFAULT_BOARD.name
     board = find_board(options.board)
     if not options.image_only:
         board.usb_chip()  # or no program writes its flash
@@ -79,7 +80,8 @@ def run(options: Namespace) -> int:
         plan = None  # the file was changed meanwhile
     image = make_image(board, network, configuration, demo, stages, plan)
     write(output, image.bytes)
-    recent.remember(output, image.bytes, board)
+    own = None if BOARDS.get(board.name) is board else Path(options.board)
+    recent.remember(output, image.bytes, board, own)
     described: dict[str, Any] = {
         "board": board.name,
         "baud": baud,
@@ -191,7 +193,7 @@ def flash(
         answer = Evidence(by=None, text="the board was not asked: its serial port is not known")
     else:
         with stages("board", f"Asking the board at {port}"):
-            answer = ask_board(image, port, baud)
+            answer = ask_board(board, image, port, baud)
     if evidence.by is None and answer.by is None:
         evidence = Evidence(by=None, text=f"{evidence.text}; {answer.text}")
     elif evidence.by is None:
@@ -203,14 +205,14 @@ def flash(
     }
 
 
-def ask_board(image: FlashImage, port: str, baud: int) -> Evidence:
+def ask_board(board: Board, image: FlashImage, port: str, baud: int) -> Evidence:
     """What the board itself says after its start: its network's hash, and its self-test.
 
     No evidence (``by`` is None) if it cannot be asked. Raises `UserError`, status 1, if it does not
     answer, or is not what was flashed.
     """
     try:
-        with connect(port, baud=baud) as device:
+        with connect(port, board=board, baud=baud) as device:
             device.require_network(image.network_sha256, image.network_name)
             device.require_ready()
             test = device.self_test()
@@ -308,10 +310,10 @@ def make_image(
         )
 
 
-def simulated_image(network_name: str | None) -> Path:
+def simulated_image(network_name: str | None, board: Board) -> Path:
     """The flash image that `--port sim` takes where the user names none (`firmware.recent`)."""
 
     def make(board: Board, network: Network) -> FlashImage:
         return make_image(board, network, None, (), Stages(console(stderr=True)))
 
-    return recent.simulated_image(network_name, make)
+    return recent.simulated_image(network_name, board, make)

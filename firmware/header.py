@@ -10,7 +10,7 @@ widths from the capability, numbers of the protocol and of the flash from `firmw
 from pathlib import Path
 
 from firmware import frames, layout, protocol
-from hw.boards import BOARDS, find_board
+from hw.boards import BOARDS, DEFAULT_BOARD, find_board
 from hw.bus.export import to_c
 from hw.capability import Capability
 from hw.layer_entry import ENTRY_WORDS as LAYER_WORDS
@@ -184,7 +184,7 @@ SECTIONS {{
 
 def main(argv=None):
     parser = Parser(prog="python -m firmware.header", description=__doc__.split("\n")[0])
-    parser.add_argument("--board", default="icebreaker", help=f"one of {', '.join(BOARDS)}")
+    parser.add_argument("--board", default=DEFAULT_BOARD.name, help=f"one of {', '.join(BOARDS)}")
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
     options = parser.parse_args(argv)
     text = c_header(find_board(options.board).capability)

@@ -87,7 +87,8 @@ class Loader:
             self._run(["-f", "--verify", file], chip, log)
             text = log.read_text("utf-8", "replace").partition("\n")[2]
             said, equal = failures(text), verified(text)
-            if said and (reason := explain(text)):  # some loaders exit with 0 all the same
+            # Some loaders exit with 0 all the same.
+            if said and (reason := explain(text, self._board)):
                 raise UserError(f"{reason} (log: {log})")
             if said and (not equal or decisive(said)):
                 raise _not_flashed(said, text, log)
@@ -137,7 +138,7 @@ class Loader:
             if not log.is_file():
                 raise
             text = log.read_text("utf-8", "replace")
-            if reason := explain(text):
+            if reason := explain(text, self._board):
                 raise UserError(f"{reason} (log: {log})") from error
             if (said := failures(text)) and explain_flash(text):
                 raise _not_flashed(said, text, log) from error

@@ -5,8 +5,7 @@ proves nothing. Lines are those of version 1.1.1, of earlier ones, and of other 
 import re
 from dataclasses import dataclass
 
-from firmware.ports import MEND_USB
-from firmware.usb import Chip
+from firmware.usb import Chip, mend_usb
 from hw.boards import Board
 
 __all__ = [
@@ -44,7 +43,7 @@ _CAUSES = (
     ),
     (
         r"unable to open ftdi device: -4\b|LIBUSB_ERROR_ACCESS|Error code -3\b",
-        f"No permission for the board's USB chip: {MEND_USB}",
+        "No permission for the board's USB chip: {mend}",
     ),
     (
         r"unable to open ftdi device: -[56]\b|LIBUSB_ERROR_BUSY|Error code -6\b",
@@ -96,9 +95,12 @@ class Scan:
     why: str = ""
 
 
-def explain(text: str) -> str | None:
+def explain(text: str, board: Board) -> str | None:
     """What the loader's output says about the way to the board that a user can mend, or None."""
-    return _first((*_LIBRARIES, *_CAUSES), text)
+    if reason := _first(_LIBRARIES, text):
+        return reason
+    causes = tuple((pattern, what.replace("{mend}", mend_usb(board))) for pattern, what in _CAUSES)
+    return _first(causes, text)
 
 
 def failures(text: str) -> list[str]:
@@ -161,7 +163,7 @@ def read_scan(text: str, board: Board) -> Scan | None:
         for line in lines
         if re.search(rf"Error: can't open .*0x{ids[0]:04x}:0x{ids[1]:04x}", line)
     ]
-    why = (explain(denied[0]) or denied[0]) if denied else ""
+    why = (explain(denied[0], board) or denied[0]) if denied else ""
     return Scan(chips=tuple(chips), denied=len(denied), why=why)
 
 

@@ -14,7 +14,7 @@ __all__ = [
     "explain_status",
 ]
 
-_FLASH = ("firmware", "flash", "--board", "icebreaker")
+_FLASH = ("firmware", "flash", "--board", "BOARD")
 
 FLASH_ANEW = f"flash the board anew with `{command(*_FLASH)}`"
 

@@ -12,29 +12,13 @@ from pathlib import Path
 from firmware import usb
 from firmware.client import Device
 from firmware.link import TRIES, Link, LinkError, NoAnswer
-from hw.boards import BOARDS, Board
+from hw.boards import DEFAULT_BOARD, Board
 from model.common.errors import UserError
 from model.common.files import locked
 from model.common.invocation import command
 from model.common.places import state_folder
 
-__all__ = ["RULE", "connect", "find_port", "listen", "open_link", "open_serial", "rates"]
-
-_BOARD = BOARDS["icebreaker"]
-_CHIP = _BOARD.usb_chip()
-
-RULE = (
-    f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{_CHIP.vendor:04x}", '
-    f'ATTRS{{idProduct}}=="{_CHIP.product:04x}", MODE="0660", GROUP="plugdev", '
-    'TAG+="uaccess", ENV{ID_MM_DEVICE_IGNORE}="1"'
-)
-"""udev rule that gives the board, both of its interfaces, to whoever sits at the machine, and keeps
-ModemManager from it, which sends commands for modems to every new serial port."""
-
-MEND_USB = (
-    f"run `echo '{RULE}' | sudo tee /etc/udev/rules.d/53-icebreaker.rules && "
-    "sudo udevadm control --reload && sudo udevadm trigger`, and plug the board in anew"
-)
+__all__ = ["connect", "find_port", "listen", "open_link", "open_serial", "rates"]
 
 _READ_SECONDS = 0.02  # how long a read waits for a first byte
 _WRITE_SECONDS = 10.0
@@ -47,46 +31,62 @@ _BUSY_SECONDS = 120.0  # to wait for others at the same simulated flash, which m
 _STARTING_SLOWNESS, _STARTING_TRIES = 20.0, 15
 
 
-def rates(board: Board = _BOARD) -> list[int]:
+def rates(board: Board) -> list[int]:
     """Rates to try: that of the board's own clock first, then the others, the fastest first."""
     usual = board.baud(board.clock_hz(board.default_clock_mhz))
     return [usual, *(baud for baud in board.bauds if baud != usual)]
 
 
-def find_port(port: str = "auto", serial: str | None = None) -> str:
+def find_port(
+    port: str = "auto", serial: str | None = None, *, board: Board = DEFAULT_BOARD
+) -> str:
     """The serial port of the board that is meant: `auto`, or a port that the user named.
 
     Of a board on USB that is the UART's interface of its USB chip. With `serial`, the serial number
     of that chip, a port that is named must be the chip's.
 
-    Raises `LinkError` if there is none, or more than one.
+    Raises `LinkError` if there is none, or more than one, or if the board's serial line is not at a
+    USB chip of its own.
     """
     if port != "auto" and serial is None:
         return port
     if port == "sim":
         raise LinkError("--serial names a board on USB, --port sim is none: leave one of them out")
-    chips = usb.find_chips(_BOARD)
+    if board.usb is None or board.usb.uart is None:
+        raise LinkError(_no_usb_line(board))
+    chips = usb.find_chips(board)
     named = None if port == "auto" else port
-    chip = usb.choose(chips, _BOARD, port=named, serial=serial, write=False)
+    chip = usb.choose(chips, board, port=named, serial=serial, write=False)
     if chip is None:
         others = ", ".join(sorted(one.device for one in usb.serial_ports())) or "none"
         raise LinkError(
-            f"No {_BOARD.title} found on USB (serial ports of this machine: {others}): plug it in, "
+            f"No {board.title} found on USB (serial ports of this machine: {others}): plug it in, "
             "name a port with --port, or use the simulated board with --port sim"
         )
     if named is not None:
         return named
-    if found := usb.serial_port(chip, _BOARD):
+    if found := usb.serial_port(chip, board):
         return found
     shown = ", ".join(name for _, name in chip.ports)
+    which = ("first", "second")[board.usb.uart]
     raise LinkError(
-        f"The board's USB chip shows only {shown}, not its second port: plug it in anew, or name a "
-        "port with --port"
+        f"The board's USB chip shows only {shown}, not its {which} port: plug it in anew, or name "
+        "a port with --port"
     )
 
 
-def open_serial(port: str, *, baud: int):
-    """An open pyserial port, or a `LinkError` that says what would help.
+def _no_usb_line(board: Board) -> str:
+    """Why no serial port of this board can be found, and what to do."""
+    if board.uart is None:
+        return f"The {board.title} has no serial line and works alone: there is nothing to ask"
+    return (
+        f"The serial line of the {board.title} ({board.uart}) is not at a USB chip that could be "
+        "found: name its port with --port, or use the simulated board with --port sim"
+    )
+
+
+def open_serial(port: str, *, baud: int, board: Board = DEFAULT_BOARD):
+    """An open pyserial port, or a `LinkError` that says what would help; `board` is at it.
 
     It is this program's alone, and asks the USB chip not to hold short answers back (16 ms by
     default, FTDI AN232B-04), where the system can.
@@ -106,16 +106,16 @@ def open_serial(port: str, *, baud: int):
     except ValueError as error:
         raise LinkError(f"Port {port} cannot be opened at {baud} baud: {error}") from error
     except OSError as error:  # SerialException is one
-        raise LinkError(_why(port, error)) from error
+        raise LinkError(_why(port, error, board)) from error
     with suppress(ValueError, NotImplementedError, AttributeError, OSError):
         opened.set_low_latency_mode(True)
     return opened
 
 
-def _why(port: str, error: OSError) -> str:
+def _why(port: str, error: OSError, board: Board) -> str:
     number = error.errno
     if number in (errno.EACCES, errno.EPERM):
-        return f"No permission for {port}: {_group_hint(port)}"
+        return f"No permission for {port}: {_group_hint(port, board)}"
     if number in (errno.EBUSY, errno.EAGAIN):
         return f"Port {port} is in use by another program: end it first"
     if number in (errno.ENOENT, errno.ENODEV, errno.ENXIO) or (
@@ -126,30 +126,32 @@ def _why(port: str, error: OSError) -> str:
     return f"Port {port} cannot be opened: {error}"
 
 
-def _group_hint(port: str) -> str:
+def _group_hint(port: str, board: Board) -> str:
     try:
         import grp
 
         group = grp.getgrgid(os.stat(port).st_gid).gr_name
     except (ImportError, KeyError, OSError):
         group = "dialout"
+    if group == "root" and board.usb is not None:
+        return usb.mend_usb(board)
     if group == "root":
-        return MEND_USB
+        return f"give it to yourself with `sudo chown $USER {port}`"
     return f"join its group with `sudo usermod -aG {group} $USER`, and log in anew"
 
 
-def open_link(port: str, *, baud: int, **options) -> Link:
+def open_link(port: str, *, baud: int, board: Board = DEFAULT_BOARD, **options) -> Link:
     """An open link to a port by name; `options` are those of `Link`.
 
     A pseudo-terminal is a simulated board, with which more patience is needed.
     """
     if _is_simulated(port):
         options.setdefault("slowness", SIMULATED_SLOWNESS)
-    options.setdefault("slower", _slower(baud))
-    return Link(open_serial(port, baud=baud), name=port, baud=baud, **options)
+    options.setdefault("slower", _slower(baud, board))
+    return Link(open_serial(port, baud=baud, board=board), name=port, baud=baud, **options)
 
 
-def _slower(baud: int, board: Board = _BOARD) -> tuple[int, ...]:
+def _slower(baud: int, board: Board) -> tuple[int, ...]:
     """The rates below this one that the board can be built for, the fastest first."""
     return tuple(
         one for one in board.bauds_at(board.clock_hz(board.default_clock_mhz)) if one < baud
@@ -164,6 +166,7 @@ def _is_simulated(port: str) -> bool:
 def connect(
     port: str = "auto",
     *,
+    board: Board = DEFAULT_BOARD,
     baud: int | None = None,
     flash: Path | None = None,
     timeout: float = 1.0,
@@ -174,6 +177,8 @@ def connect(
     ----------
     port : str
         A port's name or pyserial URL, `auto`: the board on USB, `sim`: a simulated one.
+    board : Board
+        Which board it is: its USB chip, its rates, what is simulated.
     baud : int
         Rate. None: the board's usual one, then the others.
     flash : Path
@@ -183,9 +188,10 @@ def connect(
 
     Raises `LinkError` or `DeviceError`, each with what would help.
     """
-    with _named(port, flash) as name:
-        tried = [baud] if baud else rates()[:1] if _is_simulated(name) else rates()
-        device = _first_answer(name, tried, timeout)
+    with _named(port, flash, board) as name:
+        known = rates(board)
+        tried = [baud] if baud else known[:1] if _is_simulated(name) else known
+        device = _first_answer(name, board, tried, timeout)
         try:
             yield device
         finally:
@@ -196,6 +202,7 @@ def connect(
 def listen(
     port: str = "auto",
     *,
+    board: Board = DEFAULT_BOARD,
     baud: int | None = None,
     flash: Path | None = None,
     on_text: Callable[[str], None],
@@ -204,8 +211,8 @@ def listen(
 
     As `connect`, but without a rate it is the board's usual one.
     """
-    with _named(port, flash) as name:
-        link = open_link(name, baud=baud or rates()[0], on_text=on_text)
+    with _named(port, flash, board) as name:
+        link = open_link(name, baud=baud or rates(board)[0], board=board, on_text=on_text)
         try:
             yield link
         finally:
@@ -213,20 +220,20 @@ def listen(
 
 
 @contextmanager
-def _named(port: str, flash: Path | None) -> Iterator[str]:
+def _named(port: str, flash: Path | None, board: Board) -> Iterator[str]:
     """The name of a port, that of the board or of a simulated one included."""
     if port == "sim":
-        with _simulated(flash) as name:
+        with _simulated(flash, board) as name:
             yield name
     else:
-        yield find_port() if port == "auto" else port
+        yield find_port(board=board) if port == "auto" else port
 
 
-def _first_answer(port: str, bauds: list[int], timeout: float) -> Device:
+def _first_answer(port: str, board: Board, bauds: list[int], timeout: float) -> Device:
     """The device at the first rate at which it answers; else the error of the first rate."""
     first_error: NoAnswer | None = None
     for baud in bauds:
-        link = open_link(port, baud=baud, timeout=timeout)
+        link = open_link(port, baud=baud, board=board, timeout=timeout)
         if first_error is not None:
             link.timeout, link.tries = _PROBE_SECONDS, 1
         if link.slowness > 1:  # it may be starting: asked now and then
@@ -254,23 +261,27 @@ def _first_answer(port: str, bauds: list[int], timeout: float) -> Device:
 
 
 @contextmanager
-def _simulated(flash: Path | None) -> Iterator[str]:
+def _simulated(flash: Path | None, board: Board) -> Iterator[str]:
+    if board.uart is None:
+        raise UserError(_no_usb_line(board))
     if flash is None or not flash.is_file():
-        make = command("firmware", "flash", "--board", _BOARD.name, "--image-only")
+        make = command("firmware", "flash", "--board", board.name, "--image-only")
         raise UserError(f"No flash image {flash} for the simulated board: make one with `{make}`")
+    from firmware.layout import flash_offset
     from firmware.versions import check_versions
     from sim.board import check_flash, start
 
-    check_versions(check_flash(flash), _BOARD.capability, what=f"Flash image {flash}")
+    content = check_flash(flash)[flash_offset(board.capability) :]
+    check_versions(content, board.capability, what=f"Flash image {flash}")
     # In place: what it learns is there the next time. It starts when the port is opened.
     with (
         _alone(flash),
-        start(flash, in_place=True, wait=True, progress=_say) as board,
+        start(flash, board=board, in_place=True, wait=True, progress=_say) as simulated,
     ):
-        yield str(board.port)
-        for violation in board.violations[:1]:
-            _say(f"warning: the simulated board saw {len(board.violations)} violations, the first "
-                 f"being: {violation}")  # fmt: skip
+        yield str(simulated.port)
+        for violation in simulated.violations[:1]:
+            _say(f"warning: the simulated board saw {len(simulated.violations)} violations, the "
+                 f"first being: {violation}")  # fmt: skip
 
 
 @contextmanager

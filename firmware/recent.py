@@ -13,36 +13,54 @@ from pathlib import Path
 
 from firmware.flash_image import FlashImage, FlashImageError, parse
 from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS, flash_offset
-from hw.boards import BOARDS, Board
+from hw.boards import DEFAULT_BOARD, Board, find_board
 from model import zoo
 from model.common.errors import UserError
 from model.common.files import locked, write
 from model.common.places import state_folder
 from model.network import Network, load
 
-__all__ = ["remember", "simulated_image"]
+__all__ = ["last_board", "remember", "simulated_image"]
 
 _RECORD = "flash.json"
 _ERASED = 0xFF
 
 
-def remember(image: Path, content: bytes, board: Board) -> None:
-    """Leave the record of a flash image that was just written; a warning if that fails."""
-    record = {"image": str(image.resolve()), "sha256": _digest(content, board), "board": board.name}
+def remember(image: Path, content: bytes, board: Board, file: Path | None = None) -> None:
+    """Leave the record of a flash image that was just written; a warning if that fails.
+
+    `file` is the one that describes the board, if it is a board of the user's own.
+    """
+    record = {
+        "image": str(image.resolve()),
+        "sha256": _digest(content, board),
+        "board": board.name,
+        "board_file": None if file is None else str(file.resolve()),
+    }
     try:
         write(state_folder() / _RECORD, json.dumps(record, indent=2) + "\n")
     except (UserError, OSError) as error:
         print(f"warning: `--port sim` will not find this image: {error}", file=sys.stderr)
 
 
-def simulated_image(network_name: str | None, make: Callable[[Board, Network], FlashImage]) -> Path:
-    """The flash image for the simulated board: the last one that `flash` made, or one of our own.
+def last_board() -> Board:
+    """The board of the last image that `flash` made; the default one if there is no such record."""
+    try:
+        known = json.loads((state_folder() / _RECORD).read_text("utf-8"))
+        return find_board(known.get("board_file") or known["board"])
+    except (UserError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return DEFAULT_BOARD
+
+
+def simulated_image(
+    network_name: str | None, board: Board, make: Callable[[Board, Network], FlashImage]
+) -> Path:
+    """The flash image for a simulated board: the last one that `flash` made, or one of our own.
 
     `make` makes one without a bitstream, of the network named (None: the default one); it is kept
     in the state folder, one for each network, with what is learned on it. A record that leads
     nowhere is passed over, with a line.
     """
-    board = next(iter(BOARDS.values()))
     path, why = _recorded(board)
     if path is not None:
         return path

@@ -18,8 +18,10 @@ __all__ = [
     "Chip",
     "choose",
     "find_chips",
+    "mend_usb",
     "merge",
     "no_pyserial",
+    "rule",
     "serial_port",
     "serial_ports",
 ]
@@ -53,6 +55,26 @@ class Chip:
         if self.place:
             words.append(f"USB {self.place}")
         return f"{self.name or 'unnamed'} ({', '.join(words)})"
+
+
+def rule(board: Board) -> str:
+    """The udev rule that gives the board's USB chip, all its interfaces, to whoever sits at the
+    machine, and keeps ModemManager from it, which sends commands for modems to every new serial
+    port."""
+    chip = board.usb_chip()
+    return (
+        f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{chip.vendor:04x}", '
+        f'ATTRS{{idProduct}}=="{chip.product:04x}", MODE="0660", GROUP="plugdev", '
+        'TAG+="uaccess", ENV{ID_MM_DEVICE_IGNORE}="1"'
+    )
+
+
+def mend_usb(board: Board) -> str:
+    """What to do where the system does not give the board's USB chip to the user."""
+    return (
+        f"run `echo '{rule(board)}' | sudo tee /etc/udev/rules.d/53-{board.name}.rules && "
+        "sudo udevadm control --reload && sudo udevadm trigger`, and plug the board in anew"
+    )
 
 
 def serial_ports() -> list:

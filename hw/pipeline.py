@@ -111,7 +111,7 @@ _ROUND_CYCLES = 1  # rounding and clamping
 class Pipeline:
     """What the parts take that differ from pipeline to pipeline, and the sums of them.
 
-    Cycles are 1, or 2 where a register stands between.
+    Cycles are 1, or 2 where a register stands between, unless said.
 
     Parameters
     ----------
@@ -124,7 +124,8 @@ class Pipeline:
     address_cycles : int
         From the issue of a record to the weights' address, or from the host's address to it.
     weight_cycles : int
-        From the address of a weight word to the weights.
+        From the address of a weight word to the weights: 1, or 3 where a register stands before
+        each bank of the memory and one behind.
     drain_read_cycles : int
         From an address to what the drain reads there: a channel's parameters, the residual's word,
         what a lane showed last.
@@ -193,11 +194,11 @@ LONG = Pipeline(
     table_cycles=2,
     word_stages=2,
     address_cycles=2,
-    weight_cycles=2,
+    weight_cycles=3,
     drain_read_cycles=2,
     multiply_cycles=2,
 )
-"""A register behind every memory, before the many block RAMs of the weights, and in the
+"""A register behind every memory, two before the many block RAMs of the weights, and one in the
 requantiser: the ECP5's, whose block RAMs are slow beside its logic, and far from each other."""
 
 PIPELINES = (SHORT, LONG)

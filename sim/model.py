@@ -102,9 +102,9 @@ class _Verilator(_Supervised, cocotb_runner.Verilator):
 
     def _set_env_test(self):
         super()._set_env_test()
-        if not plain_path(cocotb_config.libs_dir):  # the program does not know where it is
-            known = [str(cocotb_config.libs_dir), self.env.get("LD_LIBRARY_PATH", "")]
-            self.env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, known))
+        # A model of the cache may have been compiled in another environment, now gone.
+        known = [str(cocotb_config.libs_dir), self.env.get("LD_LIBRARY_PATH", "")]
+        self.env["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, known))
 
 
 class _Icarus(_Supervised, cocotb_runner.Icarus):

@@ -24,7 +24,7 @@ from hw.boards.board import Board, UsbChip
 from hw.boards.own import read_board
 from model.common.errors import UserError, nearest
 
-__all__ = ["BOARDS", "Board", "UsbChip", "find_board"]
+__all__ = ["BOARDS", "DEFAULT_BOARD", "Board", "UsbChip", "find_board"]
 
 _ALL = (
     icebreaker.BOARD,
@@ -46,6 +46,9 @@ _ALL = (
 )
 
 BOARDS: dict[str, Board] = {board.name: board for board in _ALL}
+
+DEFAULT_BOARD = icebreaker.BOARD
+"""What is meant unless the user names a board."""
 
 
 def find_board(name: str) -> Board:

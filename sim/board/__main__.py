@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from firmware.layout import flash_offset
 from firmware.versions import check_versions
-from hw.boards import BOARDS, find_board
+from hw.boards import DEFAULT_BOARD, find_board
 from model.common.errors import Parser, UserError, run_cli
 from model.common.files import check_output, write
 from sim.board.board import TIMINGS, check_flash, command_line
@@ -18,7 +19,7 @@ __all__ = ["main"]
 
 def _parser() -> Parser:
     parser = Parser(prog="python -m sim.board", description=__doc__.split("\n")[0])
-    parser.add_argument("--board", default=next(iter(BOARDS)), help="default: %(default)s")
+    parser.add_argument("--board", default=DEFAULT_BOARD.name, help="default: %(default)s")
     parser.add_argument(
         "--flash", type=Path, metavar="FILE", help="what the flash holds (default: erased)"
     )
@@ -120,7 +121,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
     if options.flash is not None:
         # Firmware of another version would hang, or worse, on this version's hardware.
         capability = find_board(options.board).capability
-        check_versions(check_flash(options.flash), capability, what=f"Flash {options.flash}")
+        content = check_flash(options.flash)[flash_offset(capability) :]
+        check_versions(content, capability, what=f"Flash {options.flash}")
     program = compile_board(
         find_board(options.board),
         clock_mhz=options.clock,

@@ -12,7 +12,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from hw.boards import find_board
+from hw import boards
+from hw.boards import DEFAULT_BOARD, find_board
 from hw.soc.addresses import FLASH_SIZE
 from model.common.errors import UserError
 from model.common.files import write
@@ -178,7 +179,7 @@ class Board:
 def start(
     flash: Path | bytes | None = None,
     *,
-    board: str = "icebreaker",
+    board: boards.Board | str = DEFAULT_BOARD,
     clock_mhz: float | None = None,
     threads: int = 1,
     in_place: bool = False,
@@ -197,8 +198,8 @@ def start(
     ----------
     flash : Path or bytes
         What its flash holds from address 0; the rest is erased. None: all of it.
-    board : str
-        Which board.
+    board : hw.boards.Board or str
+        Which board, or its name.
     clock_mhz : float
         Its clock; default: the board's own.
     threads : int
@@ -229,10 +230,11 @@ def start(
     if in_place and not isinstance(flash, Path):
         raise UserError("Only a file can be written in place: give the flash as a Path")
     content = check_flash(b"" if flash is None else flash)
+    if isinstance(board, str):
+        board = find_board(board)
     program = compile_board(
-        find_board(board), clock_mhz=clock_mhz, threads=threads, edit=edit, cache=cache,
-        progress=progress,
-    )  # fmt: skip
+        board, clock_mhz=clock_mhz, threads=threads, edit=edit, cache=cache, progress=progress
+    )
     options = command_line(program, timing=timing, cut=cut, wait=wait, link=link)
     folder = Path(tempfile.mkdtemp(prefix="dham-board-"))
     if in_place:

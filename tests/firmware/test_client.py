@@ -11,7 +11,7 @@ from model.common.invocation import command
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 
-ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
+ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'BOARD')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"
 MAP = REGISTER_MAP.version
 MAJOR, MINOR = MAP >> 16, MAP & 0xFFFF

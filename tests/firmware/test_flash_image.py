@@ -336,7 +336,7 @@ def test_erased_and_foreign(image):
 
 
 def test_other_versions(image):
-    again = command("firmware", "flash", "--board", "icebreaker", "--image-only")
+    again = command("firmware", "flash", "--board", "BOARD", "--image-only")
     anew = f"make it anew with `{again}`"
     renew = "renew this program with `pip install -U decisivenets`"
     ours, map_ = FORMAT_VERSION, REGISTER_MAP.version

@@ -22,7 +22,7 @@ from firmware.client import Device, DeviceError
 from firmware.compile import Firmware
 from firmware.flash_image import parse
 from firmware.link import LinkError, NoAnswer
-from firmware.ports import MEND_USB
+from firmware.usb import mend_usb
 from hw.boards import BOARDS
 from hw.compile.heads import Head
 from hw.compile.plan import make_plan
@@ -308,7 +308,7 @@ def test_without_a_cable_no_loader_is_needed(built, loader):
     ("unable to open ftdi device: -3 (device not found)\nJTAG init failed with: unable to open",
      "No board found on USB: plug it in; or stop before the cable with --image-only"),
     ("unable to open ftdi device: -4 (usb_open() failed)",
-     f"No permission for the board's USB chip: {MEND_USB}"),
+     f"No permission for the board's USB chip: {mend_usb(BOARD)}"),
     ("unable to open ftdi device: -5 (unable to claim usb device)",
      "The board's USB chip is in use by another program: end it first"),
 ])  # fmt: skip
@@ -360,7 +360,7 @@ class Answering:
         self.equal, self.error = words.pop("equal", 4), words.pop("error", None)
 
         @contextlib.contextmanager
-        def connect(port, *, baud):
+        def connect(port, *, board, baud):
             self.asked.append((port, baud))
             if self.error:
                 raise self.error
@@ -430,7 +430,7 @@ def test_a_device_that_answers_for_real(built, monkeypatch):
         ),
     ):
         image = parse((make(built)).read_bytes())
-        flashing.ask_board(image, name, 6_000_000)
+        flashing.ask_board(BOARD, image, name, 6_000_000)
 
 
 def make(built):
@@ -490,10 +490,10 @@ def never(*_, **__):
      "number or place on USB"),
     ([DEVICE], ["--serial", "ib9"], "No 1BitSquared iCEBreaker with serial number 'ib9'; on USB: "
      "iCEBreaker V1.0e (serial number ib111, no serial port, USB 1:2)"),
-    ([f"{OTHER}:locked"], [], f"No permission for the board's USB chip: {MEND_USB}"),
+    ([f"{OTHER}:locked"], [], f"No permission for the board's USB chip: {mend_usb(BOARD)}"),
     ([DEVICE, f"{OTHER}:locked"], ["--serial", "ib9"], "No 1BitSquared iCEBreaker with serial "
      "number 'ib9'; on USB: iCEBreaker V1.0e (serial number ib111, no serial port, USB 1:2) (1 "
-     f"more may not be opened: No permission for the board's USB chip: {MEND_USB})"),
+     f"more may not be opened: No permission for the board's USB chip: {mend_usb(BOARD)})"),
     ([DEVICE], ["--port", "/dev/ttyS0"], "Port /dev/ttyS0 is not a 1BitSquared iCEBreaker's on "
      "USB; on USB: iCEBreaker V1.0e (serial number ib111, no serial port, USB 1:2): name one of "
      "their ports with --port, or one of their serial numbers with --serial"),
@@ -636,18 +636,18 @@ def test_a_rate_that_is_asked_for_is_built(built, monkeypatch):
 
 def test_image_for_the_simulated_board(place, capsys):
     """In the state folder, once, where `flash` made none: nothing comes into the current folder."""
-    path = flashing.simulated_image(None)
+    path = flashing.simulated_image(None, BOARD)
     assert path.parent == place / "state" and os.listdir(place) == ["state"]
     image = parse(path.read_bytes(), BOARD.capability)
     assert image.network_name == zoo.DEFAULT and not path.read_bytes().startswith(b"\xff\0\0")
-    assert image.bytes == path.read_bytes() == flashing.simulated_image(None).read_bytes()
+    assert image.bytes == path.read_bytes() == flashing.simulated_image(None, BOARD).read_bytes()
 
 
 def test_the_last_flash_image_is_simulated_from_any_folder(built, capsys, monkeypatch):
     tool.main(["flash", "--image-only", "--output", "first.bin"])
     tool.main(["flash", "--image-only"])
     monkeypatch.chdir("/")
-    assert flashing.simulated_image(None) == built / "flash.bin"
+    assert flashing.simulated_image(None, BOARD) == built / "flash.bin"
 
 
 @pytest.mark.parametrize("name", [name for name, board in BOARDS.items() if board.usb is None])

@@ -14,7 +14,7 @@ from model.common.invocation import command
 from tests.firmware import fake
 from tests.firmware.fake import FakeDevice, MemoryPort
 
-ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
+ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'BOARD')}`"
 
 
 def linked(timeout=0.03, **faults):

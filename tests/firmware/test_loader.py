@@ -255,7 +255,7 @@ def test_real_list(real, usb):
     usb.plug()
     assert real.scan().chips == () and real.scan().denied == 0
     usb.plug(f"{OTHER}:locked")
-    assert real.scan().chips == () and real.scan().why == explain(DENIED)
+    assert real.scan().chips == () and real.scan().why == explain(DENIED, BOARD)
 
 
 def test_real_write(real, usb, tmp_path):

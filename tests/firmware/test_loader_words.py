@@ -1,8 +1,7 @@
 import pytest
 
 from firmware.loader_words import explain, failures, read_scan, verified
-from firmware.ports import MEND_USB
-from firmware.usb import Chip
+from firmware.usb import Chip, mend_usb
 from hw.boards import BOARDS
 
 BOARD = BOARDS["icebreaker"]
@@ -76,13 +75,13 @@ def test_what_it_says(text, said, equal):
     ("unable to open ftdi device: -3 (device not found)", "No board found on USB: plug it in; or "
      "stop before the cable with --image-only"),
     ("unable to open ftdi device: -4 (usb_open() failed)", f"No permission for the board's USB "
-     f"chip: {MEND_USB}"),
-    (DENIED, f"No permission for the board's USB chip: {MEND_USB}"),
+     f"chip: {mend_usb(BOARD)}"),
+    (DENIED, f"No permission for the board's USB chip: {mend_usb(BOARD)}"),
     ("unable to open ftdi device: -5 (unable to claim)", "The board's USB chip is in use by "
      "another program: end it first"),
 ])  # fmt: skip
 def test_why_it_does_not_reach_the_board(text, meaning):
-    assert explain(f"before\n{text}\nbehind") == meaning
+    assert explain(f"before\n{text}\nbehind", BOARD) == meaning
 
 
 def test_list_of_usb():
@@ -93,7 +92,7 @@ def test_list_of_usb():
     )
     assert scan.denied == 0
     scan = read_scan(TABLE.splitlines()[1] + DENIED + TABLE.splitlines()[2] + "\n" + DENIED, BOARD)
-    assert scan.denied == 2 and scan.why == explain(DENIED)
+    assert scan.denied == 2 and scan.why == explain(DENIED, BOARD)
     other = DENIED.replace("6010", "6014")
     assert read_scan(TABLE + other, BOARD).denied == 0
     assert read_scan("Bus device vid:pid manufacturer serial product\n", BOARD).chips == ()

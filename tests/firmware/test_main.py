@@ -14,6 +14,7 @@ from firmware import __main__ as tool
 from firmware import commands
 from firmware.client import Device, DeviceError
 from firmware.link import Link
+from hw.boards import BOARDS
 from hw.register_map import REGISTER_MAP
 from model.common.errors import UserError
 from model.data.pictures import PictureOptions, read_picture
@@ -27,7 +28,8 @@ def device(monkeypatch):
     end = FakeDevice()
 
     @contextlib.contextmanager
-    def connect(port, *, baud, flash, timeout):
+    def connect(port, *, board, baud, flash, timeout):
+        end.meant = board.name
         yield Device(Link(MemoryPort(end), name=port, timeout=timeout))
 
     monkeypatch.setattr(tool, "connect", connect)
@@ -106,7 +108,7 @@ def test_options_may_stand_before_and_behind(device, picture, capsys):
 
 def test_the_board_of_a_serial_number(device, capsys, monkeypatch):
     """On every command: its port is what is opened."""
-    monkeypatch.setattr(tool, "find_port", lambda port, serial: f"port of {serial}, {port}")
+    monkeypatch.setattr(tool, "find_port", lambda port, serial, board: f"port of {serial}, {port}")
     for arguments in (["--serial", "ib1", "info"], ["info", "--serial=ib1"]):
         assert run_json(capsys, *arguments)["port"] == "port of ib1, auto"
     told = run_json(capsys, "--port", "/dev/ttyUSB1", "counters", "--serial", "ib1")
@@ -329,7 +331,7 @@ def talking(monkeypatch):
     port = MemoryPort(FakeDevice())
 
     @contextlib.contextmanager
-    def listen(name, *, baud, flash, on_text):
+    def listen(name, *, board, baud, flash, on_text):
         yield Link(port, name=name, on_text=on_text)
         assert port.sent == []  # a request would end the stand-alone mode
 
@@ -418,3 +420,20 @@ def test_error_is_one_line_with_status_2():
 def test_no_torch():
     script = "import sys, firmware.__main__, firmware.flashing; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+
+
+@pytest.mark.parametrize("words, meant", [
+    ([], "icebreaker"),
+    (["--board", "ulx3s_25f"], "ulx3s_25f"),
+    (["info", "--board", "ecpix5_85f"], "ecpix5_85f"),
+])  # fmt: skip
+def test_the_board_that_is_meant(words, meant, device):
+    assert tool.main([*words, *([] if "info" in words else ["info"])]) == 0
+    assert device.meant == meant
+
+
+def test_the_board_of_the_last_flash_is_meant(device, monkeypatch):
+    monkeypatch.setattr(tool.recent, "last_board", lambda: BOARDS["icesugar"])
+    assert tool.main(["info"]) == 0 and device.meant == "icesugar"
+    with pytest.raises(UserError, match="^Unknown board 'x': "):
+        tool.main(["info", "--board", "x"])

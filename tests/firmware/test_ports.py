@@ -2,10 +2,12 @@ import errno
 import fcntl
 import os
 import re
+import struct
 import sys
 import threading
 import time
 import types
+import zlib
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,12 +16,19 @@ import serial
 from serial.tools import list_ports
 
 from firmware import ports
+from firmware.layout import DIRECTORY, DIRECTORY_WORDS, FORMAT_VERSION, MAGIC, flash_offset
 from firmware.link import Link, LinkError, NoAnswer
-from firmware.messages import FLASH_ANEW
-from firmware.ports import RULE, connect, find_port, listen, open_serial, rates
+from firmware.messages import FLASH_ANEW, IMAGE_ANEW
+from firmware.ports import connect, find_port, listen, open_serial, rates
+from firmware.usb import rule
+from firmware.versions import capability_crc
+from hw.boards import BOARDS, DEFAULT_BOARD
+from hw.register_map import REGISTER_MAP
 from model.common.errors import UserError
 from model.common.invocation import command
 from tests.firmware.fake import FakeDevice, MemoryPort, frame, pseudo_terminal
+
+BOARD = DEFAULT_BOARD
 
 
 def fails(text, kind=LinkError):
@@ -105,8 +114,46 @@ def test_no_such_board(asked, serial, text, monkeypatch):
         find_port(asked, serial)
 
 
+FTDI = port("/dev/ttyUSB7", location="1-5:1.0", pid=0x6015, product="ULX3S FPGA 85K v3.0.8")
+
+
+def test_the_chip_of_another_board(monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: [*LINUX, FTDI])
+    assert find_port(board=BOARDS["ulx3s_85f"]) == "/dev/ttyUSB7"
+    assert find_port() == "/dev/ttyUSB1"
+    monkeypatch.setattr(list_ports, "comports", lambda: LINUX)
+    with fails("No Radiona ULX3S 85F found on USB (serial ports of this machine: /dev/ttyUSB0, "
+               "/dev/ttyUSB1): plug it in, name a port with --port, or use the simulated board "
+               "with --port sim"):  # fmt: skip
+        find_port(board=BOARDS["ulx3s_85f"])
+    other = port("/dev/x", pid=0x6015, location="1-5:1.1", product="ULX3S")
+    monkeypatch.setattr(list_ports, "comports", lambda: [other])
+    with fails("The board's USB chip shows only /dev/x, not its first port: plug it in anew, or "
+               "name a port with --port"):  # fmt: skip
+        find_port(board=BOARDS["ulx3s_85f"])
+
+
+@pytest.mark.parametrize("board", ["icesugar", "upduino_v3", "colorlight_5a75b_r7_0"])
+def test_a_line_that_is_not_at_a_chip_that_is_known(board, monkeypatch):
+    monkeypatch.setattr(list_ports, "comports", lambda: LINUX)
+    found = BOARDS[board]
+    with fails(f"The serial line of the {found.title} ({found.uart}) is not at a USB chip that "
+               "could be found: name its port with --port, or use the simulated board with --port "
+               "sim"):  # fmt: skip
+        find_port(board=found)
+
+
+@pytest.mark.parametrize("asked", ["auto", "sim"])
+def test_a_board_without_a_line(asked, tmp_path):
+    text = "The Fomu PVT has no serial line and works alone: there is nothing to ask"
+    with fails(text, UserError), connect(asked, board=BOARDS["fomu_pvt"], flash=tmp_path):
+        pass
+
+
 def test_rates():
-    assert rates() == [6_000_000, 12_000_000, 8_000_000, 4_000_000, 3_000_000, 2_000_000, 1_000_000]
+    millions = [baud / 1e6 for baud in rates(BOARD)]
+    assert millions == [6, 12, 8, 4, 3, 2, 1]
+    assert [baud / 1e6 for baud in rates(BOARDS["ulx3s_85f"])] == [2, 1]
 
 
 def test_missing_port_lists_ports(monkeypatch):
@@ -149,12 +196,12 @@ def test_no_permission_names_the_udev_rule(monkeypatch, tmp_path):
     refusing(monkeypatch, errno.EACCES)
     monkeypatch.setattr(grp, "getgrgid", lambda number: types.SimpleNamespace(gr_name="root"))
     with fails(
-        f"No permission for {tmp_path}: run `echo '{RULE}' | sudo tee "
+        f"No permission for {tmp_path}: run `echo '{rule(BOARD)}' | sudo tee "
         "/etc/udev/rules.d/53-icebreaker.rules && sudo udevadm control --reload && sudo udevadm "
         "trigger`, and plug the board in anew"
     ):
         open_serial(str(tmp_path), baud=115_200)
-    assert RULE == (
+    assert rule(BOARD) == (
         'SUBSYSTEMS=="usb", ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6010", MODE="0660", '
         'GROUP="plugdev", TAG+="uaccess", ENV{ID_MM_DEVICE_IGNORE}="1"'
     )
@@ -222,7 +269,8 @@ def opened(monkeypatch):
     made = []
 
     def use(device):
-        def open_link(name, *, baud, **options):
+        def open_link(name, *, baud, board, **options):
+            assert board is BOARD
             made.append(MemoryPort(device, baud=baud))
             return Link(made[-1], name=name, baud=baud, **options)
 
@@ -286,8 +334,8 @@ def test_an_answer_ends_the_search(opened):
 
 
 def test_slower_rates_are_those_that_the_board_can_be_built_for():
-    assert ports._slower(6_000_000) == (4_000_000, 3_000_000, 2_000_000, 1_000_000)
-    assert ports._slower(1_000_000) == ()
+    assert ports._slower(6_000_000, BOARD) == (4_000_000, 3_000_000, 2_000_000, 1_000_000)
+    assert ports._slower(1_000_000, BOARD) == ()
     with pseudo_terminal(FakeDevice()) as name:
         link = ports.open_link(name, baud=3_000_000)
         assert link._slower == (2_000_000, 1_000_000)
@@ -309,6 +357,35 @@ def board_program(start):
     return types.SimpleNamespace(start=start, check_flash=Path.read_bytes)
 
 
+def test_the_simulated_board_is_the_one_that_is_meant(monkeypatch, tmp_path):
+    """And an image for another one is refused, wherever its directory lies."""
+    started = []
+
+    @contextmanager
+    def start(flash, *, board, **_):
+        started.append(board.name)
+        with pseudo_terminal(FakeDevice()) as name:
+            yield types.SimpleNamespace(port=name, violations=[])
+
+    board = BOARDS["ulx3s_25f"]
+    image = tmp_path / "flash.bin"
+    words = dict.fromkeys(DIRECTORY_WORDS, 0) | {
+        "magic": MAGIC, "format_version": FORMAT_VERSION, "bytes": 4 * len(DIRECTORY_WORDS) + 4,
+        "map_version": REGISTER_MAP.version, "capability_crc": capability_crc(board.capability),
+    }  # fmt: skip
+    directory = struct.pack(f"<{len(words)}I", *words.values())
+    directory += struct.pack("<I", zlib.crc32(directory))
+    image.write_bytes(bytes(flash_offset(board.capability) + DIRECTORY) + directory)
+    monkeypatch.setitem(sys.modules, "sim.board", board_program(start))
+    with connect("sim", board=board, flash=image):
+        pass
+    assert started == ["ulx3s_25f"]
+    with fails(f"Flash image {image} was made for hardware of another capability: {IMAGE_ANEW}",
+               UserError):  # fmt: skip
+        with connect("sim", board=BOARDS["ulx3s_85f"], flash=image):
+            pass
+
+
 @pytest.mark.parametrize("violations, said", [
     ([], ""),
     (["too fast", "x"], "warning: the simulated board saw 2 violations, the first being: too "
@@ -319,7 +396,8 @@ def test_simulated_board(violations, said, monkeypatch, tmp_path, capsys):
     events = []
 
     @contextmanager
-    def start(flash, *, in_place, wait, progress):
+    def start(flash, *, board, in_place, wait, progress):
+        assert board is BOARD
         assert in_place and wait
         with pseudo_terminal(FakeDevice()) as name:
             events.append(("start", flash))

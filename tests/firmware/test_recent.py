@@ -4,13 +4,15 @@ import json
 import os
 import threading
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from firmware.drawings import drawings
 from firmware.flash_image import make_flash_image
 from firmware.layout import LEARNED_BYTES, LEARNED_SLOTS, SECTIONS
-from firmware.recent import remember, simulated_image
+from firmware.recent import last_board, remember, simulated_image
 from hw.boards import BOARDS
 from hw.soc.addresses import firmware_copy
 from model import zoo
@@ -64,10 +66,10 @@ def flashed(packed, tmp_path, state):
 def test_the_last_one_from_any_folder(flashed, tmp_path, monkeypatch, capsys):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
-    assert simulated_image(None, never) == flashed and flashed.is_absolute()
+    assert simulated_image(None, BOARD, never) == flashed and flashed.is_absolute()
     assert capsys.readouterr().err == ""
     record = json.loads((tmp_path / "state" / "flash.json").read_text())
-    assert set(record) == {"image", "sha256", "board"} and len(record["sha256"]) == 64
+    assert set(record) == {"image", "sha256", "board", "board_file"} and len(record["sha256"]) == 64
 
 
 def test_with_what_was_learned_on_it(flashed):
@@ -76,13 +78,13 @@ def test_with_what_was_learned_on_it(flashed):
     for slot in LEARNED_SLOTS:
         content[slot] = content[slot + LEARNED_BYTES - 1] = 7
     flashed.write_bytes(content)
-    assert simulated_image(None, never) == flashed
+    assert simulated_image(None, BOARD, never) == flashed
 
 
 def test_the_later_one(flashed, packed, tmp_path):
     (tmp_path / "later.bin").write_bytes(packed.bytes)
     remember(tmp_path / "later.bin", packed.bytes, BOARD)
-    assert simulated_image(None, never) == tmp_path / "later.bin"
+    assert simulated_image(None, BOARD, never) == tmp_path / "later.bin"
 
 
 def change(path, at):
@@ -127,7 +129,7 @@ def other_board(path, state):
 ])  # fmt: skip
 def test_a_record_that_leads_nowhere_is_passed_over(spoil, why, flashed, state, make, capsys):
     spoil(flashed, state)
-    found = simulated_image(None, make)
+    found = simulated_image(None, BOARD, make)
     assert found.parent == state and make.calls == [zoo.DEFAULT]
     err = capsys.readouterr().err
     assert err.startswith(why.format(path=flashed)) and err.count("\n") == 1
@@ -140,7 +142,7 @@ def test_a_record_that_leads_nowhere_is_passed_over(spoil, why, flashed, state, 
 def test_a_damaged_record(text, state, make, capsys):
     state.mkdir()
     (state / "flash.json").write_bytes(text.encode("latin-1"))
-    assert simulated_image(None, make).parent == state
+    assert simulated_image(None, BOARD, make).parent == state
     assert capsys.readouterr().err.startswith(
         f"The record of the last flash image, {state}/flash.json, is damaged: "
     )
@@ -148,25 +150,25 @@ def test_a_damaged_record(text, state, make, capsys):
 
 def test_one_of_our_own_where_there_is_none(state, make, packed, tmp_path, capsys):
     """Made once, with what it learns; nothing is written into the current folder."""
-    path = simulated_image(None, make)
+    path = simulated_image(None, BOARD, make)
     assert path.read_bytes() == packed.bytes and path.parent == state
     assert os.listdir(tmp_path) == ["state"] and os.listdir(state) == [path.name]
     change(path, LEARNED_SLOTS[0])
     learned = path.read_bytes()
-    assert simulated_image(None, make) == path and path.read_bytes() == learned
+    assert simulated_image(None, BOARD, make) == path and path.read_bytes() == learned
     assert make.calls == [zoo.DEFAULT] and capsys.readouterr().err == ""
 
 
 def test_one_for_each_network(state, make):
     names = [name for name in zoo.names() if name != zoo.DEFAULT][:1]
-    paths = [simulated_image(name, make) for name in (None, *names, None)]
+    paths = [simulated_image(name, BOARD, make) for name in (None, *names, None)]
     assert paths[0] == paths[2] != paths[1] and make.calls == [zoo.DEFAULT, *names]
 
 
 def test_one_of_an_earlier_version_is_made_anew(state, make, packed):
-    path = simulated_image(None, make)
+    path = simulated_image(None, BOARD, make)
     change(path, SECTIONS + 5)
-    assert simulated_image(None, make) == path and path.read_bytes() == packed.bytes
+    assert simulated_image(None, BOARD, make) == path and path.read_bytes() == packed.bytes
     assert len(make.calls) == 2
 
 
@@ -177,7 +179,7 @@ def test_two_at_once_make_it_once(state, make):
 
     found = []
     threads = [
-        threading.Thread(target=lambda: found.append(simulated_image(None, slowly)))
+        threading.Thread(target=lambda: found.append(simulated_image(None, BOARD, slowly)))
         for _ in range(3)
     ]
     for thread in threads:
@@ -194,3 +196,30 @@ def test_no_record_is_no_failure_of_flash(tmp_path, packed, monkeypatch, capsys)
     err = capsys.readouterr().err
     assert err.startswith("warning: `--port sim` will not find this image: The folder ")
     assert "DECISIVENETS_STATE" in err and err.count("\n") == 1
+
+
+def test_the_board_that_was_flashed_last(state, packed, tmp_path, monkeypatch):
+    """Is the one that commands mean; one of a user's own by its file, from any folder."""
+    assert last_board() is BOARD
+    other = BOARDS["ulx3s_25f"]
+    remember(tmp_path / "flash.bin", packed.bytes, other)
+    assert last_board() is other
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import replace\n"
+        "from hw.boards import BOARDS\n"
+        "BOARD = replace(BOARDS['icebreaker'], name='mine', title='Mine')\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    remember(tmp_path / "flash.bin", packed.bytes, replace(BOARD, name="mine"), Path("mine.py"))
+    monkeypatch.chdir("elsewhere")
+    assert last_board().title == "Mine"
+    mine.unlink()
+    assert last_board() is BOARD
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", "{}", '{"board": 1}', '{"board": "x"}'])
+def test_without_a_sound_record_the_default_board_is_meant(content, state):
+    state.mkdir()
+    (state / "flash.json").write_text(content)
+    assert last_board() is BOARD

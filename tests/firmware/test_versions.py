@@ -40,7 +40,7 @@ KEPT = Path(__file__).parent / "versions"
 MAP = REGISTER_MAP.version
 FLASH_BASE = 0x0100_0000  # byte address on the bus (docs/soc.md)
 
-FLASH = ("firmware", "flash", "--board", "icebreaker")
+FLASH = ("firmware", "flash", "--board", "BOARD")
 FLASH_ANEW = f"flash the board anew with `{command(*FLASH)}`"
 IMAGE_ANEW = f"make it anew with `{command(*FLASH, '--image-only')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cocotb_tools import config as cocotb_config
 
 from hw.compile.plan import make_plan
 from hw.flow.tools import plain_path, workshop
@@ -78,6 +79,18 @@ def test_simulated_board_in_an_odd_cache(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert os.listdir(tmp_path) == [name]
+
+
+def test_a_model_runs_though_it_was_compiled_in_another_environment(tmp_path):
+    """Where cocotb's libraries were then, there are none now."""
+    network = with_golden(small_network())
+    model = compile_model(TINY, cache=tmp_path / "cache")
+    program = model.directory / "harness"
+    there = os.fsencode(cocotb_config.libs_dir)
+    content = program.read_bytes()
+    assert there in content
+    program.write_bytes(content.replace(there, b"/nowhere".ljust(len(there), b"_")))
+    assert verify(make_plan(network, TINY), model=model, workdir=tmp_path / "work").ok
 
 
 def test_plain_paths():

@@ -30,7 +30,7 @@ from tests.system.helpers import (
 )
 
 KEPT = Path(__file__).parents[1] / "firmware" / "versions"
-ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'icebreaker')}`"
+ANEW = f"flash the board anew with `{command('firmware', 'flash', '--board', 'BOARD')}`"
 RENEW = "renew this program with `pip install -U decisivenets`"
 
 

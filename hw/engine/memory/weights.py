@@ -34,8 +34,8 @@ class WeightMemory(wiring.Component):
     """One word is the slices of all lanes: what the array needs in one cycle.
 
     On iCE40 a word is spread over SB_SPRAM256KA blocks (16 bits each, Lattice TN1314, table 1);
-    elsewhere it is inferred. In a long pipeline it has banks, and a register behind each. One port:
-    the host writes 32 bits at a time, and only while the engine does not read.
+    elsewhere it is inferred. In a long pipeline it has banks, and registers before and behind each.
+    One port: the host writes 32 bits at a time, and only while the engine does not read.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ class WeightMemory(wiring.Component):
     def __init__(self, capability: Capability) -> None:
         self._capability = capability
         self._bits = capability.lanes * SLICE_BITS
-        self._registers = pipeline_of(capability).weight_cycles - 1  # behind the memory
+        # Before the memory, and as many behind.
+        self._registers = (pipeline_of(capability).weight_cycles - 1) // 2
         halves = capability.bus_words_per_weight_word
         super().__init__(
             {
@@ -111,6 +112,18 @@ class WeightMemory(wiring.Component):
             return [depth]
         return [_BANK_WORDS] * -(-depth // _BANK_WORDS)
 
+    def _own(self, m: Module, signal: Signal, bank: int) -> Signal:
+        """The bank's own registers of what all banks are told, to stand near its block RAMs.
+
+        Each bank's begin with another value, or yosys would merge them. No strobe is set then.
+        """
+        for _ in range(self._registers):
+            init = bank % (1 << len(signal))
+            register = Signal.like(signal, name=f"{signal.name}{bank}", init=init)
+            m.d.sync += register.eq(signal)
+            signal = register
+        return signal
+
     def elaborate(self, platform):
         m = Module()
         halves = self._capability.bus_words_per_weight_word
@@ -128,14 +141,18 @@ class WeightMemory(wiring.Component):
         words = []
         for bank, depth in enumerate(banks):
             store, shown = m, Signal(self._bits, name=f"shown{bank}")
-            strobes = Signal(halves, name=f"strobes{bank}")
-            m.d.comb += strobes.eq(Cat(one & (number == bank) for one in write))
+            strobes = Cat(one & (number == bank) for one in write)
             if len(banks) > 1:
                 m.submodules[f"bank{bank}"] = store = Module()
-            port = _StorePort(self.addr, shown, self.write_data, self.write_mask)
+            addr, data, mask = (
+                self._own(m, signal, bank)
+                for signal in (self.addr, self.write_data, self.write_mask)
+            )
+            strobes = delayed(m, strobes, self._registers, name=f"strobes{bank}")
+            port = _StorePort(addr, shown, data, mask)
             blocks.weight_store(store, port, list(strobes), depth=depth)
             word = delayed(m, shown, self._registers, name=f"register{bank}")
-            chosen = delayed(m, number == bank, 1 + self._registers, name=f"chosen{bank}")
+            chosen = delayed(m, number == bank, 1 + 2 * self._registers, name=f"chosen{bank}")
             words.append(word & chosen.replicate(self._bits))
         m.d.comb += self.data.eq(reduce(or_, words))
         return m

@@ -84,6 +84,8 @@ def test_words_lie_where_the_arrays_say(monkeypatch, name):
         for address, word in enumerate(words):
             write(ctx, memory, address, word)
             await ctx.tick()
+        ctx.set(memory.write, 0)
+        await ctx.tick().repeat(2)  # through the registers before a bank
         seen = [0] * count
         for array in memory.arrays:
             content = observed.array(array.path)
